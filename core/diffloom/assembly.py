@@ -1,0 +1,49 @@
+"""A validated document → built parts, in one fixed order: space, conditioners, backbone, process, sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from diffloom.config.document import Document
+from diffloom.errors import ConfigError, Problem
+from diffloom.pipeline import Pipeline
+from diffloom.process import Process, keyed_generator
+
+
+def assemble(document: Document, *, seed: int = 0) -> Pipeline:
+    """Build the pipeline with fresh weights; equal seeds give equal weights. Touches no data.
+
+    Raises ConfigError where parts refuse each other's shapes.
+    """
+    image = document.image.info
+    initial = keyed_generator(seed, 0, 0, "weights")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(initial.integers(2**63)))
+        space = _built("space", document.space.build, image=image)
+        conditioners = nn.ModuleDict(
+            {key: _built(f"conditioners.{key}", part.build) for key, part in document.conditioners.items()}
+        )
+        backbone = _built(
+            "backbone", document.backbone.build, space=document.space_info, condition=document.condition_info
+        )
+    process = Process(
+        schedule=_built("schedule", document.schedule.build),
+        prediction=_built("prediction", document.prediction.build),
+        variance=_built("variance", document.variance.build),
+    )
+    return Pipeline(
+        document=document, space=space, conditioners=conditioners, backbone=backbone, process=process
+    )
+
+
+def _built(place: str, build: Any, **shapes: Any) -> Any:
+    """`build(**shapes)`, a ValueError of it told with its place in the configuration."""
+    try:
+        return build(**shapes)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError([Problem(place, str(error))]) from error

@@ -1,0 +1,81 @@
+"""What a backbone reads beside x_t and t. Legend: B batch, D width, L tokens, C channels, H height, W width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The encoded conditions of a batch. Every slot may be empty; those filled have one row for each sample."""
+
+    class_B: Tensor | None = None
+    """Class ids, int64; the null class is one of them."""
+    vector_BD: Tensor | None = None
+    """Added to the time embedding after a projection."""
+    tokens_BLD: Tensor | None = None
+    """Attended to."""
+    mask_BL: Tensor | None = None
+    """True where a token is real; empty means all are."""
+    concat_BCHW: Tensor | None = None
+    """Stacked on the network's input channels."""
+
+    def map(self, function: object) -> Condition:
+        """`function` applied to every filled slot."""
+        assert callable(function)
+        return Condition(**{name: function(value) for name, value in self.filled().items()})
+
+    def filled(self) -> dict[str, Tensor]:
+        """The filled slots by name."""
+        return {
+            item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None
+        }
+
+    def where(self, keep_B: Tensor, other: Condition) -> Condition:
+        """This condition in the rows where keep_B is true, `other`'s elsewhere. Both fill the same slots."""
+        mine, theirs = self.filled(), other.filled()
+        assert mine.keys() == theirs.keys(), "the null condition fills other slots than the condition"
+        return Condition(
+            **{
+                name: torch.where(keep_B.view(-1, *[1] * (value.dim() - 1)), value, theirs[name])
+                for name, value in mine.items()
+            }
+        )
+
+    @staticmethod
+    def stack(parts: Sequence[Condition]) -> Condition:
+        """The rows of all parts, one after another: one batch for one network call."""
+        names = parts[0].filled()
+        return Condition(**{name: torch.cat([part.filled()[name] for part in parts]) for name in names})
+
+    @staticmethod
+    def join(parts: Sequence[Condition]) -> Condition:
+        """Several conditioners' slots side by side: vectors, tokens and channels are concatenated."""
+        joined = Condition()
+        for part in parts:
+            mine, theirs = joined.filled(), part.filled()
+            assert not ("class_B" in mine and "class_B" in theirs), "two conditioners gave class ids"
+            axis = {"vector_BD": 1, "tokens_BLD": 1, "mask_BL": 1, "concat_BCHW": 1}
+            mine, theirs = _with_mask(mine, theirs), _with_mask(theirs, mine)
+            joined = replace(
+                joined,
+                **{
+                    name: torch.cat([mine[name], theirs[name]], axis[name])
+                    if name in mine and name in theirs
+                    else mine.get(name, theirs.get(name))
+                    for name in mine.keys() | theirs.keys()
+                },
+            )
+        return joined
+
+
+def _with_mask(slots: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An all-true mask beside tokens that have none, where the other part's tokens have one."""
+    if "tokens_BLD" in slots and "mask_BL" not in slots and "mask_BL" in other:
+        tokens = slots["tokens_BLD"]
+        return {**slots, "mask_BL": torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)}
+    return slots

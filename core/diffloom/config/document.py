@@ -1,0 +1,130 @@
+"""The YAML file as a whole: its sections, its parts, their defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from diffloom.kinds import (
+    Backbone,
+    Conditioner,
+    ConditionInfo,
+    Data,
+    Default,
+    Guidance,
+    ImageInfo,
+    Objective,
+    Prediction,
+    Sampler,
+    Schedule,
+    Section,
+    Space,
+    SpaceInfo,
+    Spacing,
+    Variance,
+)
+
+
+class Image(Section):
+    """The picture's own shape; data are checked against it."""
+
+    size: PositiveInt | tuple[PositiveInt, PositiveInt]
+    """Pixels: one number for a square, or [height, width]."""
+    channels: PositiveInt = 3
+    """1 for grey, 3 for RGB."""
+
+    @property
+    def info(self) -> ImageInfo:
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return ImageInfo(height=height, width=width, channels=self.channels)
+
+
+class Sampling(Section):
+    """How samples are drawn unless told otherwise. Changing the sampler leaves everything else here as it is."""
+
+    sampler: Sampler
+    """The algorithm."""
+    steps: PositiveInt
+    """How many noise levels the sampler visits."""
+    spacing: Annotated[Spacing, Default("leading")]
+    """Which of the schedule's times these are."""
+    clip: PositiveFloat | None = None
+    """Clamp the predicted x₀ to [-clip, clip] at every step: 1.0 suits pixels; null leaves it alone."""
+    guidance: Guidance | None = None
+    """Steers the samples; null is the plain conditional model."""
+
+
+class Train(Section):
+    """The training run."""
+
+    steps: PositiveInt
+    """Optimiser steps in all."""
+    batch_size: PositiveInt
+    """Examples in one optimiser step."""
+    lr: PositiveFloat
+    """Learning rate of AdamW after the warm-up."""
+    warmup_steps: NonNegativeInt = 0
+    """Optimiser steps over which the learning rate climbs linearly from 0."""
+    weight_decay: NonNegativeFloat = 0.0
+    """AdamW's decoupled weight decay."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's momenta."""
+    grad_clip: PositiveFloat | None = 1.0
+    """Largest gradient norm; larger gradients are scaled down to it. null does not clip."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    """Decay of the averaged weights at each step."""
+    ema_warmup: bool = True
+    """Hold the decay at (1 + step) / (10 + step) while that is smaller, so that early weights are forgotten."""
+    seed: NonNegativeInt = 0
+    """Keys every random number of the run: initial weights, order, times, noise, dropout."""
+    log_every: PositiveInt = 50
+    """Steps between rows of metrics.jsonl."""
+    sample_every: PositiveInt | None = None
+    """Steps between sample grids; null draws none."""
+    checkpoint_every: PositiveInt = 1000
+    """Steps between checkpoints; one more is written at the end."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of the newest checkpoints stay."""
+
+
+class Document(Section):
+    """A diffloom configuration: the parts of one model, and how it is trained and sampled."""
+
+    image: Image
+    """The picture's shape."""
+    space: Annotated[Space, Default("pixel")]
+    """Where diffusion happens."""
+    conditioners: dict[str, Conditioner] = {}
+    """Conditions by name; the data's example and the command line use the same name."""
+    backbone: Backbone
+    """The denoising network."""
+    schedule: Schedule
+    """The noise schedule."""
+    prediction: Prediction
+    """What the network outputs."""
+    variance: Annotated[Variance, Default("fixed_small")]
+    """Variance of the reverse step, for samplers that take one."""
+    objective: Annotated[Objective, Default("simple")]
+    """The training loss."""
+    sampling: Sampling
+    """How samples are drawn."""
+    data: Data | None = None
+    """The examples; only training needs them."""
+    train: Train | None = None
+    """The training run; only training needs it."""
+    plugins: dict[str, str] = {}
+    """Versions of the plugins this file was resolved with; diffloom writes it."""
+
+    @property
+    def space_info(self) -> SpaceInfo:
+        """The shape that is diffused."""
+        return self.space.info(self.image.info)
+
+    @property
+    def condition_info(self) -> ConditionInfo:
+        """What the conditioners give the backbone together."""
+        info = ConditionInfo()
+        for conditioner in self.conditioners.values():
+            info = info.join(conditioner.info())
+        return info

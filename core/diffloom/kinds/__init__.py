@@ -1,0 +1,66 @@
+"""The kinds of part a model is woven from: for each its configuration base, and the protocol of what it builds.
+
+Importing this package does not import torch.
+"""
+
+from diffloom.kinds.backbone import Backbone
+from diffloom.kinds.component import Component, Default, Section
+from diffloom.kinds.conditioner import Conditioner
+from diffloom.kinds.data import Data, Example, Examples
+from diffloom.kinds.guidance import Guidance, Guide
+from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, SpaceInfo
+from diffloom.kinds.objective import Loss, Objective
+from diffloom.kinds.prediction import Conversion, Prediction
+from diffloom.kinds.sampler import Sampler, Walk
+from diffloom.kinds.schedule import NoiseSchedule, Schedule
+from diffloom.kinds.space import Space
+from diffloom.kinds.spacing import Spacing
+from diffloom.kinds.variance import ReverseVariance, Variance
+
+KINDS: dict[str, type[Component]] = {
+    kind.kind: kind
+    for kind in (
+        Space,
+        Conditioner,
+        Backbone,
+        Schedule,
+        Prediction,
+        Variance,
+        Objective,
+        Sampler,
+        Spacing,
+        Guidance,
+        Data,
+    )
+}
+"""Every kind by its word, in the order a model is assembled."""
+
+__all__ = [
+    "KINDS",
+    "Backbone",
+    "Component",
+    "ConditionInfo",
+    "Conditioner",
+    "Conversion",
+    "Data",
+    "DataInfo",
+    "Default",
+    "Example",
+    "Examples",
+    "Guidance",
+    "Guide",
+    "ImageInfo",
+    "Loss",
+    "NoiseSchedule",
+    "Objective",
+    "Prediction",
+    "ReverseVariance",
+    "Sampler",
+    "Schedule",
+    "Section",
+    "Space",
+    "SpaceInfo",
+    "Spacing",
+    "Variance",
+    "Walk",
+]

@@ -1,0 +1,34 @@
+"""Kind `backbone`: the network (x_t, t, condition) → output."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from diffloom.kinds.component import Component
+from diffloom.kinds.info import ConditionInfo, SpaceInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Backbone(Component):
+    """The denoising network.
+
+    The module is called as `module(x_BCHW, t_B, condition)`: t_B is float32 (table indices 0 … T−1), `condition` a
+    `diffloom.condition.Condition`. It returns C channels, or 2·C when `learn_variance` is on.
+    """
+
+    kind: ClassVar[str] = "backbone"
+
+    learn_variance: bool = False
+    """Output twice the channels: the prediction, then the variance. Needed by learned variances."""
+
+    @property
+    def downsampling(self) -> int:
+        """The factor that height and width must be divisible by; known without building."""
+        return 1
+
+    @abstractmethod
+    def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
+        """The network for this space and these conditions. Raises ValueError for slots it cannot use."""

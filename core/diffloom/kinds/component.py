@@ -1,0 +1,55 @@
+"""The base of every component: a frozen configuration that can build the thing it describes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class Section(BaseModel):
+    """A frozen group of YAML keys. Unknown keys and values of another type are errors.
+
+    Fields are immutable too: `tuple` rather than `list`, `Literal` rather than `Enum`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Component(Section):
+    """A part a YAML file can name.
+
+    The fields are the YAML keys, the defaults, the documentation and the schema. A module that defines
+    components does not import torch; `build()` does. Each kind's base says what its `build()` receives and returns.
+    A subclass sets `name`, the word after `type:`; its first docstring line is its one-line description.
+    """
+
+    kind: ClassVar[str]
+    """The word for this kind of part: `backbone`, `sampler`, ..."""
+    name: ClassVar[str]
+    """The component's own name; with its distribution in front it is canonical: `acme-moon/unet`."""
+    canonical: ClassVar[str] = ""
+    """`distribution/name`; set when the component is registered."""
+
+    @classmethod
+    def is_kind(cls) -> bool:
+        """Whether this class is a kind's base (it has a kind and no name) and not a component."""
+        return "kind" in cls.__dict__
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        if cls.is_kind():  # any registered component may stand here: config/schema.py writes the definition
+            return {"$ref": f"#/$defs/{cls.kind}"}
+        return handler(schema)
+
+
+class Default:
+    """Names the component that stands in a field when the YAML says nothing.
+
+    Written `variance: Annotated[Variance, Default("fixed_small")]`: a name, so that core need not import a plugin.
+    """
+
+    def __init__(self, value: str | dict[str, Any]) -> None:
+        self.value = value
