@@ -34,7 +34,7 @@ class ClassLabel(Conditioner):
         return value
 
     def learn(self, key: str, data: DataInfo) -> Self:
-        """With the data's class names. Raises DataError when the data have none for `key`, or other classes."""
+        """With the data's class names. Raises DataError when the data have none for `key`, or others."""
         if key not in data.classes:
             known = ", ".join(data.classes) or "no labels at all"
             raise DataError(f"the data give no label called {key!r}; they give {known}")
@@ -55,7 +55,8 @@ class ClassLabel(Conditioner):
         """Ids and names. Raises ValueError while the classes are still to be learned from data."""
         if self.classes is None:
             raise ValueError(
-                "the classes are not known yet: train on labelled data, or set `classes` to their number or names"
+                "the classes are not known yet: train on labelled data, "
+                "or set `classes` to their number or names"
             )
         if isinstance(self.classes, int):
             return Vocabulary(count=self.classes)

@@ -35,8 +35,8 @@ class Vocabulary:
     def parse(self, text: str) -> int:
         """The id that a text means: the class of that name, otherwise the id in digits.
 
-        Where classes are themselves called by numbers ("1", "2", "5"), a number is always a name: `--label 1` never
-        means the second class in silence.
+        Where classes are themselves called by numbers ("1", "2", "5"), a number is always a name: `--label 1`
+        never means the second class in silence.
         """
         names = self.names or ()
         if text in names:

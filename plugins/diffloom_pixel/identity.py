@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class PixelSpace(nn.Module):
-    """Images in [-1, 1] are diffused as they are. It has no weights and does not clamp: what comes in goes out."""
+    """Images in [-1, 1] are diffused as they are. No weights and no clamping: what comes in goes out."""
 
     def encode(self, images_BCHW: Tensor) -> Tensor:
         """The images themselves."""

@@ -1,4 +1,4 @@
-"""The class-label conditioner. Oracle: what a label means, said case by case and as laws over any set of names."""
+"""The class-label conditioner. Oracle: what a label means, case by case and as laws over names."""
 
 import numpy as np
 import pytest
