@@ -10,10 +10,12 @@ from torch import nn
 from diffloom.config.document import Document
 from diffloom.errors import ConfigError, Problem
 from diffloom.pipeline import Pipeline
+from diffloom.plugins import load_registry
 from diffloom.process import Process, keyed_generator
+from diffloom.registry import Registry
 
 
-def assemble(document: Document, *, seed: int = 0) -> Pipeline:
+def assemble(document: Document, *, seed: int = 0, registry: Registry | None = None) -> Pipeline:
     """Build the pipeline with fresh weights; equal seeds give equal weights. Touches no data.
 
     Raises ConfigError where parts refuse each other's shapes.
@@ -35,7 +37,10 @@ def assemble(document: Document, *, seed: int = 0) -> Pipeline:
         variance=_built("variance", document.variance.build),
     )
     return Pipeline(
-        document=document, space=space, conditioners=conditioners, backbone=backbone, process=process
+        document=document,
+        module=nn.ModuleDict({"space": space, "conditioners": conditioners, "backbone": backbone}),
+        process=process,
+        registry=registry or load_registry(),
     )
 
 

@@ -1,0 +1,5 @@
+"""`python -m diffloom` is the `diffloom` command."""
+
+from diffloom.cli import main
+
+main()

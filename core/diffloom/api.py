@@ -1,0 +1,60 @@
+"""`diffloom.load` and `diffloom.build`: from files to a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from diffloom import config
+from diffloom.assembly import assemble
+from diffloom.checkpoint import load_strict, open_checkpoint
+from diffloom.pipeline import Pipeline
+from diffloom.plugins import load_registry
+from diffloom.training.run_folder import checkpoint_of
+
+
+def load(
+    source: str | Path,
+    *,
+    weights: Literal["ema", "weights"] = "ema",
+    device: torch.device | str | None = None,
+    plugins: Sequence[str] = (),
+) -> Pipeline:
+    """The pipeline of a run folder (its newest checkpoint) or of a checkpoint file, ready to sample.
+
+    `weights="weights"` takes the raw weights instead of the averaged ones; `device` is CUDA where there is any;
+    `plugins` are Python files to load first. Raises CheckpointError, or ConfigError where a plugin is missing.
+    """
+    registry = load_registry(plugins)
+    checkpoint = open_checkpoint(checkpoint_of(Path(source)))
+    resolved = config.parse(checkpoint.config, name=str(checkpoint.path), registry=registry)
+    pipeline = assemble(resolved.document, registry=registry)
+    load_strict(pipeline.module, checkpoint.tensors(weights), place=str(checkpoint.path))
+    pipeline.weights_digest = checkpoint.digest(weights)
+    pipeline.module.eval()
+    return pipeline.to(device or default_device())
+
+
+def build(
+    source: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    plugins: Sequence[str] = (),
+) -> Pipeline:
+    """An untrained pipeline from a YAML file, a shipped configuration (`diffloom:digits`) or a mapping.
+
+    Overrides are written as on the command line: `["backbone.channels=[32,64]"]`. Raises ConfigError.
+    """
+    registry = load_registry(plugins)
+    resolved = config.load(source, overrides, registry=registry)
+    return assemble(resolved.document, registry=registry, seed=seed).to(device or default_device())
+
+
+def default_device() -> torch.device:
+    """CUDA where there is any, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,53 @@
+"""The `diffloom` command. Commands are imported when they are called, so that help answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from diffloom.errors import DiffloomError
+
+COMMANDS = {
+    "train": ("diffloom.cli.train:train", "Train a model from a YAML file."),
+    "sample": ("diffloom.cli.sample:sample", "Draw samples from a trained model."),
+    "config": ("diffloom.cli.config:config", "Check a configuration, or show it resolved."),
+    "plugins": ("diffloom.cli.plugins:plugins", "List, show, make and check plugins."),
+    "schema": ("diffloom.cli.schema:schema", "Print the JSON Schema that editors use."),
+}
+"""Command → where it is, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose help lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="diffloom", message="diffloom %(version)s")
+def diffloom() -> None:
+    """Diffusion models woven from plugins: train and sample what a YAML file names."""
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is printed without a traceback, exit code 2."""
+    try:
+        diffloom.main(prog_name="diffloom")
+    except DiffloomError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

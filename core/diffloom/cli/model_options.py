@@ -1,0 +1,86 @@
+"""Options that come from the model itself: one for each of its conditioners. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from diffloom.kinds import Conditioner
+
+
+class ConditionType(click.ParamType):
+    """A raw condition, parsed and checked by its conditioner."""
+
+    def __init__(self, key: str, conditioner: Conditioner) -> None:
+        self.name = key
+        self.conditioner = conditioner
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self.conditioner.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ConditionOption(click.Option):
+    """`--label 7`, may be given several times; collected into the command's `conditions`."""
+
+    def __init__(self, key: str, conditioner: Conditioner) -> None:
+        summary = (conditioner.__doc__ or "").strip().splitlines()[0]
+        super().__init__(
+            [f"--{key}", f"condition_{key}"],
+            type=ConditionType(key, conditioner),
+            multiple=True,
+            expose_value=False,
+            callback=self._collect,
+            help=f"{summary} May be given several times.",
+        )
+        self.key = key
+
+    def _collect(self, ctx: click.Context, _: click.Parameter, value: tuple[Any, ...]) -> None:
+        ctx.params.setdefault("conditions", {})[self.key] = value
+
+
+class ModelCommand(click.Command):
+    """A command whose first argument is a model, and which gains an option for each of the model's conditioners."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.params["conditions"] = {}
+        own = list(self.params)
+        source = self._source(ctx, args)
+        if source is not None:
+            plugins = tuple(value for flag, value in zip(args, args[1:], strict=False) if flag in ("-p", "--plugin"))
+            self.params = own + [ConditionOption(k, c) for k, c in _conditioners(source, plugins).items()]
+        try:
+            return super().parse_args(ctx, args)
+        finally:
+            self.params = own
+
+    def _source(self, ctx: click.Context, args: list[str]) -> Path | None:
+        """The model's path: the first word that is neither an option nor an option's value."""
+        known = {
+            flag: param for param in self.get_params(ctx) if isinstance(param, click.Option) for flag in param.opts
+        }
+        words = iter(args)
+        for word in words:
+            if not word.startswith("-"):
+                return Path(word) if Path(word).exists() else None
+            option = known.get(word)
+            if "=" not in word and (option is None or not option.is_flag):
+                next(words, None)
+        return None
+
+
+def _conditioners(source: Path, plugins: tuple[str, ...]) -> dict[str, Conditioner]:
+    """The conditioners named in a checkpoint's header."""
+    from diffloom import config
+    from diffloom.checkpoint import read_header
+    from diffloom.plugins import load_registry
+    from diffloom.training.run_folder import checkpoint_of
+
+    path = checkpoint_of(source)
+    header = read_header(path)
+    return dict(config.parse(header.config, name=str(path), registry=load_registry(plugins)).document.conditioners)

@@ -1,0 +1,98 @@
+"""Raw conditions as users and data give them → one `Condition` for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from diffloom.condition import Condition
+from diffloom.errors import DiffloomError
+from diffloom.kinds import Conditioner
+from diffloom.process import Draws
+from diffloom.registry import did_you_mean
+
+Raw = Mapping[str, Sequence[Any]]
+"""For each conditioner one raw value per sample; None stands for the null condition."""
+
+
+class Conditioning:
+    """The conditioners of one model, together: their configurations and their modules, by the same names."""
+
+    def __init__(self, configs: Mapping[str, Conditioner], modules: nn.ModuleDict) -> None:
+        self.configs = configs
+        self.modules = modules
+
+    def check(self, conditions: Mapping[str, Any], count: int | None) -> tuple[dict[str, list[Any]], int | None]:
+        """Conditions as `sample(label=[3, 7])` takes them, in their normal form, one list of equal length for each.
+
+        A single value serves every sample; a condition left out is null. Returns the lists and how many samples that
+        makes; None where nothing says. Raises DiffloomError for unknown names, bad values and lists that do not agree.
+        """
+        for name in conditions.keys() - self.configs.keys():
+            known = ", ".join(self.configs) or "none"
+            raise DiffloomError(
+                f"{name}: this model has no such condition{did_you_mean(name, self.configs)} (it has: {known})"
+            )
+        lists = {name: value for name, value in conditions.items() if isinstance(value, list)}
+        for name, values in lists.items():
+            count = len(values) if count is None else count
+            if len(values) != count or not values:
+                raise DiffloomError(
+                    f"{name}: {len(values)} values for {count} samples; give one, or one for each"
+                )
+        if count is None and any(value is not None for value in conditions.values()):
+            count = 1
+        return {
+            name: [self._checked(name, value) for value in lists.get(name, [conditions.get(name)] * (count or 1))]
+            for name in self.configs
+        }, count
+
+    def _checked(self, name: str, value: Any) -> Any:
+        config = self.configs[name]
+        if value is None:
+            if config.dropout == 0:
+                raise DiffloomError(
+                    f"{name}: this model never saw a missing {name} (its dropout is 0), so it must be given"
+                )
+            return None
+        try:
+            return config.check(value)
+        except ValueError as error:
+            raise DiffloomError(f"{name}: {error}") from error
+
+    def encode(self, raw: Raw, *, device: torch.device) -> Condition:
+        """The batch's condition; rows whose raw value is None get the null condition."""
+        return Condition.join([self._encode(name, raw[name], device) for name in self.configs])
+
+    def _encode(self, name: str, values: Sequence[Any], device: torch.device) -> Condition:
+        module = self.modules[name]
+        null = _moved(module.null(len(values)), device)
+        given = [value for value in values if value is not None]
+        if not given:
+            return null
+        filler = given[0]  # any valid value: its rows are replaced by the null condition below
+        encoded = _moved(module.encode([filler if value is None else value for value in values]), device)
+        keep_B = torch.tensor([value is not None for value in values], device=device)
+        return encoded if len(given) == len(values) else encoded.where(keep_B, null)
+
+    def null(self, count: int, *, device: torch.device) -> Condition:
+        """The null condition, `count` rows."""
+        return Condition.join([_moved(self.modules[name].null(count), device) for name in self.configs])
+
+    def encode_for_training(self, raw: Raw, draws: Draws, *, device: torch.device) -> Condition:
+        """The batch's condition with each conditioner's own dropout, keyed by example."""
+        parts = []
+        for name, config in self.configs.items():
+            encoded = _moved(self.modules[name].encode([config.check(value) for value in raw[name]]), device)
+            if config.dropout > 0:
+                keep_B = (draws.uniform(f"dropout/{name}") >= config.dropout).to(device)
+                encoded = encoded.where(keep_B, _moved(self.modules[name].null(len(keep_B)), device))
+            parts.append(encoded)
+        return Condition.join(parts)
+
+
+def _moved(condition: Condition, device: torch.device) -> Condition:
+    return condition.map(lambda slot: slot.to(device))

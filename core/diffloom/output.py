@@ -1,0 +1,36 @@
+"""What sampling gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from PIL.Image import Image
+from torch import Tensor
+
+from diffloom import pictures
+
+
+@dataclass(frozen=True)
+class Output:
+    """Samples and how they came to be. Legend: N samples, C channels, H height, W width."""
+
+    tensor: Tensor
+    """(N, C, H, W) in [-1, 1], float32 on the CPU."""
+    recipe: dict[str, Any]
+    """Everything needed to draw them again: config and weights digests, seeds, sampling, conditions, version."""
+
+    @cached_property
+    def images(self) -> list[Image]:
+        """PIL images, 8 bit."""
+        return pictures.images(self.tensor)
+
+    def grid(self, *, columns: int | None = None) -> Image:
+        """All samples on one sheet; tiny pictures are enlarged to at least 64 pixels without smoothing."""
+        return pictures.grid(self.images, columns=columns, tile_px=64)
+
+    def recipe_of(self, index: int) -> dict[str, Any]:
+        """The recipe of one sample."""
+        one = {key: [values[index]] for key, values in self.recipe["conditions"].items()}
+        return {**self.recipe, "seeds": [self.recipe["seeds"][index]], "conditions": one}

@@ -1,0 +1,204 @@
+"""Assembled parts → samples: the Python API. Legend: B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import diffloom
+from diffloom import config
+from diffloom.condition import Condition
+from diffloom.conditions import Conditioning, Raw
+from diffloom.config.document import Document, Sampling
+from diffloom.kinds import Conversion, Guidance, NoiseSchedule, Sampler, Walk
+from diffloom.output import Output
+from diffloom.plugins import load_registry
+from diffloom.process import Denoised, Draws, Level, Process, Step
+from diffloom.registry import Registry
+from diffloom.sampling import SamplingPlan, changed_sampling
+from diffloom.seeds import Seed, sample_keys
+
+
+@dataclass
+class Pipeline:
+    """One model: its configuration, its weights, its mathematics.
+
+    Parts can be reached one by one; `module` holds everything that has weights.
+    """
+
+    document: Document
+    """The validated configuration."""
+    module: nn.ModuleDict
+    """`space`, `conditioners` and `backbone`."""
+    process: Process
+    """Schedule, prediction and variance."""
+    registry: Registry = field(default_factory=load_registry, repr=False)
+    """Where `sampler="ddim"` is looked up."""
+    weights_digest: str | None = None
+    """Digest of the checkpoint's weights; None for weights that were never saved."""
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The denoising network."""
+        return self.module["backbone"]
+
+    @property
+    def space(self) -> nn.Module:
+        """Encodes pictures to what is diffused, and decodes them."""
+        return self.module["space"]
+
+    @property
+    def conditioners(self) -> nn.ModuleDict:
+        """The encoders of the conditions, by name."""
+        modules = self.module["conditioners"]
+        assert isinstance(modules, nn.ModuleDict)
+        return modules
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The noise schedule."""
+        return self.process.schedule
+
+    @property
+    def prediction(self) -> Conversion:
+        """What the network's output means."""
+        return self.process.prediction
+
+    @property
+    def sampler(self) -> Walk:
+        """The sampler that `sample` uses unless told otherwise."""
+        return self.document.sampling.sampler.build()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """The conditioners together."""
+        return Conditioning(self.document.conditioners, self.conditioners)
+
+    def to(self, device: torch.device | str) -> Pipeline:
+        """Move the weights; returns the pipeline itself."""
+        self.module.to(device)
+        return self
+
+    def condition(self, raw: Raw) -> Condition:
+        """The encoded condition of a batch."""
+        return self.conditioning.encode(raw, device=self.device)
+
+    def training_condition(self, raw: Raw, draws: Draws) -> Condition:
+        """The encoded condition of a training batch, with condition dropout."""
+        return self.conditioning.encode_for_training(raw, draws, device=self.device)
+
+    def predict(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+        """The network's raw output."""
+        output = self.backbone(x_BCHW, t_B, condition)
+        assert isinstance(output, Tensor)
+        return output
+
+    @torch.no_grad()
+    def decode(self, x_BCHW: Tensor) -> Tensor:
+        """Pictures in [-1, 1], float32, from points of the space."""
+        pictures = self.space.decode(x_BCHW)
+        assert isinstance(pictures, Tensor)
+        return pictures.float().clamp(-1, 1)
+
+    def denoise(
+        self, x_t: Tensor, t: float, *, guidance: float | str | Mapping[str, Any] | Guidance | None = None, **conditions: Any
+    ) -> Denoised:
+        """What the model makes of x_t (B, C, H, W) at time t (a table index): x₀ and ε, clipped and guided as `sample` would.
+
+        `guidance=1.0` gives the plain conditional prediction. Conditions as in `sample`.
+        """
+        plan = self._plan(count=len(x_t), seed=0, sampling=self._sampling(guidance=guidance), conditions=conditions)
+        (level, _) = self.schedule.levels([t])
+        return plan.denoise(x_t, level)
+
+    def sample(
+        self,
+        *,
+        n: int | None = None,
+        seed: Seed | Sequence[Seed] = 0,
+        steps: int | None = None,
+        guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+        sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
+        spacing: str | Mapping[str, Any] | None = None,
+        batch_size: int | None = None,
+        on_step: Any = None,
+        **conditions: Any,
+    ) -> Output:
+        """Draw samples.
+
+        Conditions are named as the model's conditioners (`label=[3, 7]`): one value for all samples, or a list; left
+        out, a condition is null. `n` is needed only where neither a list nor a seed list says how many. `seed=5` gives
+        sample i the noise (5, i); a list of seeds or (seed, i) pairs names each. What is left None stands in the
+        configuration's `sampling`. `batch_size` bounds memory and changes nothing else; `on_step(step)` is called
+        after each step of each batch. Raises DiffloomError for values the model cannot use.
+        """
+        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing)
+        whole = self._plan(count=n, seed=seed, sampling=sampling, conditions=conditions)
+        tensors = []
+        for part in whole.batches(batch_size):
+            step: Step | None = None
+            for step in part.stream():
+                if on_step is not None:
+                    on_step(step)
+            assert step is not None
+            tensors.append(self.decode(step.following_BCHW).cpu())
+        return Output(tensor=torch.cat(tensors), recipe=self._recipe(whole))
+
+    def stream(
+        self,
+        *,
+        n: int | None = None,
+        seed: Seed | Sequence[Seed] = 0,
+        steps: int | None = None,
+        guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+        sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
+        spacing: str | Mapping[str, Any] | None = None,
+        **conditions: Any,
+    ) -> Iterator[Step]:
+        """The steps of `sample`, one by one: t, x_t, predicted x₀, in the model's space. Leave the loop to cancel."""
+        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing)
+        return self._plan(count=n, seed=seed, sampling=sampling, conditions=conditions).stream()
+
+    def _sampling(self, **changes: Any) -> tuple[Sampling, Walk]:
+        return changed_sampling(self.document, self.registry, **changes)
+
+    def _plan(
+        self,
+        *,
+        count: int | None,
+        seed: Seed | Sequence[Seed],
+        sampling: tuple[Sampling, Walk],
+        conditions: Mapping[str, Any],
+    ) -> SamplingPlan:
+        """Everything about the samples that is settled before the first network call."""
+        if count is None and not isinstance(seed, int):
+            count = len(sample_keys(seed, None))
+        raw, agreed = self.conditioning.check(conditions, count)
+        keys = sample_keys(seed, agreed)
+        section, walk = sampling
+        self.module.eval()
+        return SamplingPlan(pipeline=self, section=section, walk=walk, keys=keys, raw=raw)
+
+    def _recipe(self, plan: SamplingPlan) -> dict[str, Any]:
+        return {
+            "diffloom": diffloom.__version__,
+            "config": config.digest(self.document),
+            "weights": self.weights_digest,
+            "seeds": [list(key) for key in plan.keys],
+            "sampling": config.plain(plan.section),
+            "conditions": {name: list(values) for name, values in plan.raw.items()},
+        }
+
+    def levels(self, sampling: Sampling) -> tuple[Level, ...]:
+        """The noise levels a sampling section visits, the clean one last."""
+        times = sampling.spacing.times(length=self.document.schedule.length, steps=sampling.steps)
+        return self.schedule.levels(times)

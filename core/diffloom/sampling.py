@@ -1,0 +1,127 @@
+"""One call of `sample`, planned: levels, noise, conditions and the composed denoiser, settled before the first step.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from diffloom import config
+from diffloom.condition import Condition
+from diffloom.config.document import Document, Sampling
+from diffloom.errors import ConfigError, DiffloomError, Problem
+from diffloom.kinds import Component, Guidance, Sampler, Spacing, Walk
+from diffloom.process import Denoised, Draws, Level, Step, clipped, denoiser
+from diffloom.registry import Registry
+
+if TYPE_CHECKING:
+    from diffloom.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """What will be drawn, and how."""
+
+    pipeline: Pipeline
+    section: Sampling
+    walk: Walk
+    keys: tuple[tuple[int, int], ...]
+    """(seed, sample id) of each sample."""
+    raw: Mapping[str, Sequence[Any]]
+    """The raw conditions, one for each sample."""
+
+    def batches(self, size: int | None) -> Iterator[SamplingPlan]:
+        """The plan in parts of at most `size` samples."""
+        size = size or max(1, len(self.keys))
+        for start in range(0, len(self.keys), size):
+            rows = slice(start, start + size)
+            yield replace(
+                self, keys=self.keys[rows], raw={name: values[rows] for name, values in self.raw.items()}
+            )
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether any sample has a condition: guidance has nothing to steer by otherwise."""
+        return any(value is not None for values in self.raw.values() for value in values)
+
+    @cached_property
+    def denoise(self) -> Callable[[Tensor, Level], Denoised]:
+        """Network, prediction, guidance, clipping: in this order, so that the guided x₀ is what is clipped."""
+        pipeline, device = self.pipeline, self.pipeline.device
+        condition = pipeline.conditioning.encode(self.raw, device=device)
+        plain = torch.no_grad()(
+            denoiser(pipeline.predict, pipeline.prediction, learned_variance=pipeline.document.variance.learned)
+        )
+        if self.section.guidance is not None and self.is_conditional:
+            steered = _guided(self.section.guidance, plain, condition, pipeline.conditioning.null(len(self.keys), device=device))
+        else:
+
+            def steered(x_BCHW: Tensor, level: Level) -> Denoised:
+                return plain(x_BCHW, level, condition)
+
+        return steered if self.section.clip is None else clipped(steered, self.section.clip)
+
+    def stream(self) -> Iterator[Step]:
+        """The walk, step by step, in the pipeline's space."""
+        pipeline, draws = self.pipeline, Draws(self.keys)
+        shape, device = pipeline.document.space_info.shape, pipeline.device
+
+        def noise(index: int) -> Tensor:
+            return draws.at(index).normal("step", shape, device=device)
+
+        x_BCHW = draws.normal("prior", shape, device=device) * pipeline.schedule.prior_std
+        return self.walk(
+            x_BCHW, pipeline.levels(self.section), self.denoise, noise=noise, variance=pipeline.process.variance
+        )
+
+
+def _guided(
+    guidance: Guidance, plain: Callable[[Tensor, Level, Condition], Denoised], condition: Condition, null: Condition
+) -> Callable[[Tensor, Level], Denoised]:
+    guide = guidance.build()
+
+    def steered(x_BCHW: Tensor, level: Level) -> Denoised:
+        return guide(plain, x_BCHW, level, condition, null)
+
+    return steered
+
+
+def changed_sampling(
+    document: Document,
+    registry: Registry,
+    *,
+    steps: int | None = None,
+    guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+    sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
+    spacing: str | Mapping[str, Any] | Spacing | None = None,
+) -> tuple[Sampling, Walk]:
+    """The document's sampling with changes, checked as the file was, and the walk it builds.
+
+    A number for `guidance` sets the scale of the document's own guidance, or of classifier-free guidance where it has
+    none. A name, a mapping or a component replaces the part; a walk is used as it is. Raises ConfigError.
+    """
+    walk = sampler if callable(sampler) else None
+    if isinstance(guidance, int | float):
+        scaled = document.sampling.guidance
+        guidance = (
+            {"type": "classifier_free", "scale": float(guidance)}
+            if scaled is None
+            else {**config.plain(scaled), "scale": float(guidance)}
+        )
+    asked = {"steps": steps, "guidance": guidance, "sampler": None if walk else sampler, "spacing": spacing}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    section = document.sampling
+    if changes:
+        section = config.changed(document, {"sampling": {k: _plain(v) for k, v in changes.items()}}, registry=registry).sampling
+    return section, walk or section.sampler.build()
+
+
+def _plain(value: Any) -> Any:
+    return config.plain(value) if isinstance(value, Component) else value

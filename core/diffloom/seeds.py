@@ -1,0 +1,46 @@
+"""Which noise each sample gets: `seed=` as users write it → one (seed, sample id) for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Seed = int | tuple[int, int]
+"""A seed, or the very sample (seed, i) of it."""
+
+LIMIT = 2**64
+
+
+def sample_keys(seed: Seed | Sequence[Seed], count: int | None) -> tuple[tuple[int, int], ...]:
+    """The keys of a batch.
+
+    One integer: sample i gets (seed, i). A list has one entry for each sample: an integer s means (s, 0), a pair
+    (s, i) redraws sample i of seed s. `count` None means as many as the list holds, or one.
+    Raises ValueError for a list of another length, and for numbers outside 0 … 2⁶⁴−1.
+    """
+    if isinstance(seed, int):
+        keys = tuple((seed, index) for index in range(1 if count is None else count))
+    elif isinstance(seed, tuple) and len(seed) == 2 and count in (None, 1):
+        keys = (_key(seed),)
+    else:
+        keys = tuple(_key(item) for item in seed)
+        if count is not None and len(keys) != count:
+            raise ValueError(f"{len(keys)} seeds for {count} samples: give one seed for each, or a single integer")
+    for key in keys:
+        if not all(0 <= number < LIMIT for number in key):
+            raise ValueError(f"seed {key[0]}, sample {key[1]}: both must be between 0 and 2**64 - 1")
+    return keys
+
+
+def parse_seed(text: str) -> Seed | list[Seed]:
+    """`5`, `5:17` (sample 17 of seed 5), or a list with commas. Raises ValueError for anything else."""
+    seeds: list[Seed] = []
+    for part in text.split(","):
+        numbers = part.split(":")
+        if len(numbers) > 2 or not all(number.strip().isdecimal() for number in numbers):
+            raise ValueError(f"{text!r} is not a seed: write 5, 5:17 (sample 17 of seed 5), or a list such as 5:17,6:0")
+        seeds.append(int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1])))
+    return seeds[0] if len(seeds) == 1 and isinstance(seeds[0], int) else seeds
+
+
+def _key(item: Seed) -> tuple[int, int]:
+    return (item, 0) if isinstance(item, int) else (int(item[0]), int(item[1]))
