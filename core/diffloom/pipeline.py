@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import diffloom
 from diffloom import config
 from diffloom.condition import Condition
-from diffloom.conditions import Conditioning, Raw
+from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
 from diffloom.kinds import Conversion, Guidance, NoiseSchedule, Sampler, Walk
 from diffloom.output import Output
