@@ -1,0 +1,28 @@
+"""Building blocks for the authors of networks, ours included.
+
+Every block that works on a picture is called the same way, `block(x_BCHW, signal)`, and reads of the
+`Signal` what it needs. So a skeleton such as a U-Net's holds blocks without knowing which they are: another
+way to condition, attend or change resolution is another block, never a flag of these.
+"""
+
+from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
+from diffloom.nn.initial import fan_avg, zeroed
+from diffloom.nn.resample import Downsample, Upsample
+from diffloom.nn.residual import ResidualBlock
+from diffloom.nn.signal import NO_SIGNAL, Signal
+from diffloom.nn.timestep import SinusoidalEmbedding, TimestepMLP
+
+__all__ = [
+    "NO_SIGNAL",
+    "AttentionKernel",
+    "Downsample",
+    "ResidualBlock",
+    "SelfAttention",
+    "Signal",
+    "SinusoidalEmbedding",
+    "TimestepMLP",
+    "Upsample",
+    "fan_avg",
+    "torch_attention",
+    "zeroed",
+]

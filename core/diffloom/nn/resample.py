@@ -1,0 +1,43 @@
+"""Halving and doubling a picture's height and width. Legend: B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffloom.nn.initial import fan_avg
+from diffloom.nn.signal import NO_SIGNAL, Signal
+
+Padding = Literal["asymmetric", "symmetric"]
+
+
+class Downsample(nn.Module):
+    """A 3×3 convolution of stride 2: (B, C, H, W) → (B, C, H/2, W/2).
+
+    "asymmetric" pads a zero row and column at the bottom and right only, as Ho et al. 2020 do (TensorFlow's
+    "SAME"); "symmetric" pads all four sides, as PyTorch codes mostly do. Weights trained with one do not
+    fit the other: the picture would move by a pixel at every level.
+    """
+
+    def __init__(self, *, channels: int, padding: Padding = "asymmetric") -> None:
+        super().__init__()
+        self.edges = (0, 1, 0, 1) if padding == "asymmetric" else (1, 1, 1, 1)  # left, right, top, bottom
+        self.conv = fan_avg(nn.Conv2d(channels, channels, 3, stride=2))
+
+    def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
+        out_BCHW: Tensor = self.conv(functional.pad(x_BCHW, self.edges))
+        return out_BCHW
+
+
+class Upsample(nn.Module):
+    """Every pixel doubled, then a 3×3 convolution: (B, C, H, W) → (B, C, 2·H, 2·W)."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.conv = fan_avg(nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
+        out_BCHW: Tensor = self.conv(functional.interpolate(x_BCHW, scale_factor=2.0, mode="nearest"))
+        return out_BCHW

@@ -1,0 +1,51 @@
+"""The residual block. Legend: B batch, C channels, H height, W width, E embedding width."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffloom.nn.initial import fan_avg, zeroed
+from diffloom.nn.signal import Signal
+
+
+class ResidualBlock(nn.Module):
+    """Two normalised convolutions around an added embedding, beside a shortcut (Ho et al. 2020, appendix B).
+
+    (B, in_channels, H, W) → (B, out_channels, H, W); reads `signal.emb_BE`. The shortcut is the identity,
+    or a 1×1 convolution where the channels change. Dropout stands before the second convolution. A block
+    that uses the embedding in another way overrides `embed` and the width of `emb`.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        emb_width: int,
+        norm_groups: int = 32,
+        norm_eps: float = 1e-6,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(norm_groups, in_channels, eps=norm_eps)
+        self.conv1 = fan_avg(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+        self.emb = fan_avg(nn.Linear(emb_width, out_channels))
+        self.norm2 = nn.GroupNorm(norm_groups, out_channels, eps=norm_eps)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = fan_avg(nn.Conv2d(in_channels, out_channels, 1))
+
+    def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
+        h_BCHW = self.conv1(functional.silu(self.norm1(x_BCHW)))
+        h_BCHW = functional.silu(self.embed(h_BCHW, signal))
+        h_BCHW = self.conv2(self.dropout(h_BCHW))
+        out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW
+        return out_BCHW
+
+    def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
+        """The second normalisation, of h with the embedding in it."""
+        out_BCHW: Tensor = self.norm2(h_BCHW + self.emb(signal.emb_BE)[:, :, None, None])
+        return out_BCHW

@@ -1,0 +1,103 @@
+"""Component `unet`: what a YAML file says of the pixel U-Net. Does not import torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+    from typing_extensions import Self
+
+
+class UNet(Backbone):
+    """Convolutional U-Net of Ho et al. 2020, for pixels and latents; reads class ids and stacked pictures.
+
+    The defaults are the paper's network for CIFAR-10, of 35,746,307 parameters. diffusers' `UNet2DModel`
+    and the latent-diffusion networks differ in four habits: `norm_eps: 1.0e-5`, `head_channels` of 8 or 32,
+    `downsample_padding: symmetric`, and `time_cos_first: true` with `time_frequency_shift: 0`.
+    """
+
+    name = "unet"
+
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 256, 256, 256)
+    """Width of each level, from the finest to the coarsest; each level halves height and width."""
+    blocks_per_level: PositiveInt = 2
+    """Residual blocks of a level on the way down; there is one more on the way up."""
+    attention_resolutions: tuple[PositiveInt, ...] = (16,)
+    """Levels whose pixels attend to each other, named by their shorter side in pixels of the space. The
+    middle, behind the coarsest level, always attends.
+    """
+    head_channels: PositiveInt | None = None
+    """Width of one attention head; null makes one head of all channels."""
+    norm_groups: PositiveInt = 32
+    """Groups of the group normalisations; divides every width."""
+    norm_eps: PositiveFloat = 1e-6
+    """Added to the variances that the normalisations divide by."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of activations dropped in every residual block during training."""
+    downsample_padding: Literal["asymmetric", "symmetric"] = "asymmetric"
+    """Whether halving pads bottom and right (the paper) or all four sides (diffusers)."""
+    time_cos_first: bool = False
+    """Time embedding: sines, then cosines (the paper), or the other way round (OpenAI, diffusers)."""
+    time_frequency_shift: Literal[0, 1] = 1
+    """The slowest wave of the time embedding: 1 ends at exactly 1/10000 (the paper), 0 just before it."""
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> Self:
+        odd = [str(width) for width in self.channels if width % self.norm_groups]
+        if odd:
+            raise ValueError(
+                f"norm_groups {self.norm_groups} does not divide the channels {', '.join(odd)}; "
+                "give widths that are multiples of it, or another norm_groups"
+            )
+        return self
+
+    @property
+    def downsampling(self) -> int:
+        return 1 << (len(self.channels) - 1)
+
+    def attention_levels(self, space: SpaceInfo) -> tuple[int, ...]:
+        """The levels that attend in this space, 0 the finest. Raises ValueError for a resolution none has."""
+        resolutions = [min(space.height, space.width) >> level for level in range(len(self.channels))]
+        never = [str(wanted) for wanted in self.attention_resolutions if wanted not in resolutions]
+        if never:
+            raise ValueError(
+                f"attention_resolutions: no level has {' or '.join(never)} pixels; "
+                f"the levels have {', '.join(map(str, resolutions))}"
+            )
+        return tuple(resolutions.index(wanted) for wanted in self.attention_resolutions)
+
+    def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
+        """A `UNetModel`. Raises ValueError for conditions it cannot read and spaces it cannot halve."""
+        if condition.tokens or condition.vector:
+            raise ValueError(
+                "unet reads class ids and stacked pictures; tokens need a backbone with cross-attention, "
+                "and a vector one that projects it into its time embedding"
+            )
+        if space.height % self.downsampling or space.width % self.downsampling:
+            raise ValueError(
+                f"{len(self.channels)} levels need a height and width divisible by {self.downsampling}, "
+                f"and the space is {space.height} x {space.width}; give fewer channels or another size"
+            )
+        from diffloom_unet.model import UNetModel
+
+        return UNetModel(
+            in_channels=space.channels,
+            out_channels=space.channels * (2 if self.learn_variance else 1),
+            channels=self.channels,
+            blocks_per_level=self.blocks_per_level,
+            attention_levels=self.attention_levels(space),
+            head_channels=self.head_channels,
+            norm_groups=self.norm_groups,
+            norm_eps=self.norm_eps,
+            dropout=self.dropout,
+            downsample_padding=self.downsample_padding,
+            time_cos_first=self.time_cos_first,
+            time_frequency_shift=self.time_frequency_shift,
+            classes=condition.classes,
+            concat_channels=condition.concat,
+        )

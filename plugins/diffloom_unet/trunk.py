@@ -1,0 +1,96 @@
+"""The skeleton of every U-Net, which knows no block by name.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from diffloom.nn import Signal
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a U-Net is made of. Every part is called `part(x_BCHW, signal)`; other parts, another network."""
+
+    block: Callable[[int, int], nn.Module]
+    """(in_channels, out_channels) → a block that keeps height and width."""
+    attention: Callable[[int], nn.Module]
+    """channels → a block that lets pixels attend."""
+    down: Callable[[int], nn.Module]
+    """channels → a block that halves height and width."""
+    up: Callable[[int], nn.Module]
+    """channels → a block that doubles height and width."""
+
+
+class Stack(nn.Module):
+    """Parts called one after another."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
+        for part in self.parts:
+            x_BCHW = part(x_BCHW, signal)
+        return x_BCHW
+
+
+class Trunk(nn.Module):
+    """Levels down, a middle, levels up, skips between: channels[0] channels in and out.
+
+    Ho et al. 2020, appendix B, after Ronneberger et al. 2015. Every stack on the way down leaves a skip, as
+    the input does; every stack on the way up first takes the newest one left, so that a level has one stack
+    more up than down. `attention_levels` holds indices into `channels`.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        channels: Sequence[int],
+        blocks_per_level: int,
+        attention_levels: Collection[int],
+    ) -> None:
+        super().__init__()
+        coarsest = len(channels) - 1
+        width = channels[0]
+        skips = [width]
+        self.down = nn.ModuleList()
+        for level, out in enumerate(channels):
+            for _ in range(blocks_per_level):
+                self.down.append(_stack(parts, width, out, attends=level in attention_levels))
+                skips.append(width := out)
+            if level < coarsest:
+                self.down.append(Stack(parts.down(width)))
+                skips.append(width)
+        self.middle = Stack(parts.block(width, width), parts.attention(width), parts.block(width, width))
+        self.up = nn.ModuleList()
+        for level in range(coarsest, -1, -1):
+            out = channels[level]
+            for last in [False] * blocks_per_level + [True]:
+                stack = _stack(parts, width + skips.pop(), out, attends=level in attention_levels)
+                if last and level > 0:
+                    stack.parts.append(parts.up(out))
+                self.up.append(stack)
+                width = out
+
+    def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
+        skips = [x_BCHW]
+        for stack in self.down:
+            x_BCHW = stack(x_BCHW, signal)
+            skips.append(x_BCHW)
+        x_BCHW = self.middle(x_BCHW, signal)
+        for stack in self.up:
+            x_BCHW = stack(torch.cat([x_BCHW, skips.pop()], dim=1), signal)
+        return x_BCHW
+
+
+def _stack(parts: Parts, width: int, out: int, *, attends: bool) -> Stack:
+    """A block, and attention behind it where the level attends."""
+    return Stack(parts.block(width, out), *([parts.attention(out)] if attends else []))
