@@ -1,6 +1,73 @@
-"""The mathematics of diffusion: schedules, predictions, the forward and the reverse process, keyed noise."""
+"""The mathematics of diffusion: schedules, predictions, the forward and the reverse process, keyed noise.
 
-from diffloom.process.noise import Draws, keyed_generator
-from diffloom.process.types import CLEAN, Denoised, Level, Process, Step
+The names are loaded on first use, so that naming the components (`diffloom.process.plugin`) does not import
+torch.
+"""
 
-__all__ = ["CLEAN", "Denoised", "Draws", "Level", "Process", "Step", "keyed_generator"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffloom.process.forward import Posterior, alpha_sigma, noised
+    from diffloom.process.noise import Draws, keyed_generator
+    from diffloom.process.predictions import X0, Epsilon, EpsilonPrediction, V, VPrediction, X0Prediction
+    from diffloom.process.reverse import clipped, denoiser, perturbed
+    from diffloom.process.schedule import TableSchedule
+    from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
+    from diffloom.process.types import CLEAN, Denoised, Level, Process, Step
+    from diffloom.process.variances import FixedLarge, FixedLargeVariance, FixedSmall, FixedSmallVariance
+
+__all__ = [
+    "CLEAN",
+    "X0",
+    "CosineSchedule",
+    "Denoised",
+    "Draws",
+    "Epsilon",
+    "EpsilonPrediction",
+    "FixedLarge",
+    "FixedLargeVariance",
+    "FixedSmall",
+    "FixedSmallVariance",
+    "Level",
+    "LinearSchedule",
+    "Posterior",
+    "Process",
+    "ScaledLinearSchedule",
+    "Step",
+    "TableSchedule",
+    "V",
+    "VPrediction",
+    "X0Prediction",
+    "alpha_sigma",
+    "clipped",
+    "denoiser",
+    "keyed_generator",
+    "noised",
+    "perturbed",
+]
+
+_NAMES = {
+    "forward": ("Posterior", "alpha_sigma", "noised"),
+    "noise": ("Draws", "keyed_generator"),
+    "predictions": ("Epsilon", "EpsilonPrediction", "V", "VPrediction", "X0", "X0Prediction"),
+    "reverse": ("clipped", "denoiser", "perturbed"),
+    "schedule": ("TableSchedule",),
+    "schedules": ("CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"),
+    "types": ("CLEAN", "Denoised", "Level", "Process", "Step"),
+    "variances": ("FixedLarge", "FixedLargeVariance", "FixedSmall", "FixedSmallVariance"),
+}
+_HOMES = {name: f"diffloom.process.{module}" for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'diffloom.process' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,8 +1,8 @@
 """Keyed random draws: a number is a function of (seed, sample id, step, purpose) and of nothing else.
 
-So image 17 of seed 5 is the same alone, in a batch of 64, on a GPU, or after a resume. The generator is Philox 4x64
-(Salmon et al. 2011), counter-based: seed and purpose make its key, sample id and step its counter. Draws are made on
-the CPU and moved, since elementary functions differ between devices.
+So image 17 of seed 5 is the same alone, in a batch of 64, on a GPU, or after a resume. The generator is
+Philox 4x64 (Salmon et al. 2011), counter-based: seed and purpose make its key, sample id and step its
+counter. Draws are made on the CPU and moved, since elementary functions differ between devices.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Draws:
         kind = np.float64 if dtype == torch.float64 else np.float32
         out = np.empty((len(self.keys), *shape), dtype=kind)
         for row, generator in zip(out, self.generators(purpose), strict=True):
-            generator.standard_normal(dtype=kind, out=row)  # type: ignore[arg-type]
+            generator.standard_normal(dtype=kind, out=row)
         return torch.from_numpy(out).to(device=device, dtype=dtype)
 
     def uniform(self, purpose: str) -> Tensor:

@@ -1,4 +1,7 @@
-"""The words samplers, guidance and the reverse process share. Legend: B batch, C channels, H height, W width."""
+"""The words samplers, guidance and the reverse process share.
+
+Legend: B batch, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 

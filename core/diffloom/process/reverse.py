@@ -1,0 +1,83 @@
+"""The reverse process: from the network's output to x₀ and ε, and the noise a step adds.
+
+The pieces compose in one order, that of the originals: `denoiser` converts the network's output, guidance
+combines conditional and unconditional predictions, `clipped` comes last:
+
+    denoise = denoiser(network, prediction)                                        # (x, level, condition)
+    guided = lambda x, level: guide(denoise, x, level, condition, null)            # (x, level)
+    steps = sampler(x, levels, clipped(guided, limit=1.0), noise=..., variance=...)
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+import torch
+from torch import Tensor
+
+from diffloom.condition import Condition
+from diffloom.kinds import Conversion
+from diffloom.process.types import Denoised, Level
+
+P = ParamSpec("P")
+
+
+def denoiser(
+    network: Callable[[Tensor, Tensor, Condition], Tensor],
+    prediction: Conversion,
+    *,
+    learned_variance: bool = False,
+) -> Callable[[Tensor, Level, Condition], Denoised]:
+    """`denoise(x_BCHW, level, condition)`: the network's prediction at one noise level, as x₀ and ε.
+
+    `network(x_BCHW, t_B, condition)` is called with t_B float32, all `level.t`. With `learned_variance` it
+    returns 2·C channels, of which the second half is its variance output, passed on as it is. Raises
+    ValueError at the clean level, and for any other shape.
+    """
+
+    def denoise(x_BCHW: Tensor, level: Level, condition: Condition) -> Denoised:
+        if level.is_clean:
+            raise ValueError("the clean level has nothing to denoise")
+        batch, channels = x_BCHW.shape[:2]
+        t_B = torch.full((batch,), level.t, dtype=torch.float32, device=x_BCHW.device)
+        output = network(x_BCHW, t_B, condition).to(x_BCHW.dtype)  # autocast may have made it half precision
+        due = (batch, 2 * channels if learned_variance else channels, *x_BCHW.shape[2:])
+        if output.shape != due:
+            which = "a learned" if learned_variance else "no learned"
+            raise ValueError(
+                f"with {which} variance the network must return {due}, not {tuple(output.shape)}"
+            )
+        variance = output[:, channels:] if learned_variance else None
+        x0, eps = prediction.x0_eps(output[:, :channels], x_BCHW, level.alpha, level.sigma)
+        return Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=variance)
+
+    return denoise
+
+
+def clipped(
+    denoise: Callable[Concatenate[Tensor, Level, P], Denoised], limit: float
+) -> Callable[Concatenate[Tensor, Level, P], Denoised]:
+    """`denoise` with x₀ clamped to [−limit, limit] and ε re-derived: alpha·x₀ + sigma·ε = x_t still holds.
+
+    Belongs outside guidance: guide first, then clip. guided-diffusion re-derives ε as here; diffusers' DDIM
+    does so only with `use_clipped_model_output=True`.
+    """
+
+    def denoise_clipped(x_BCHW: Tensor, level: Level, /, *args: P.args, **kwargs: P.kwargs) -> Denoised:
+        free = denoise(x_BCHW, level, *args, **kwargs)
+        x0 = free.x0_BCHW.clamp(-limit, limit)
+        # what was cut from x0 goes to eps: exact where nothing was cut, unlike (x - alpha·x0) / sigma
+        eps = free.eps_BCHW + level.alpha / level.sigma * (free.x0_BCHW - x0)
+        return Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=free.variance_BCHW)
+
+    return denoise_clipped
+
+
+def perturbed(mean: Tensor, std: Tensor | float, noise: Callable[[int], Tensor], index: int) -> Tensor:
+    """A draw of the reverse step, mean + std·noise(index); where std is the number 0 no noise is drawn."""
+    if isinstance(std, float) and std == 0.0:
+        return mean
+    return mean + std * noise(index)

@@ -1,0 +1,89 @@
+"""The noise schedule as a table of ᾱ, in float64. Everything else (alpha, sigma, log-SNR) follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from diffloom.process.types import CLEAN, Level
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class TableSchedule:
+    """A variance-preserving schedule, alpha² + sigma² = 1, given by its table ᾱ₁ … ᾱ_T.
+
+    Time t = 0 … T−1 is the table's index. Times between two indices take the linear interpolation of their
+    log-SNR; t = −1 is clean. Every other time is a ValueError. Tables and results are float64 and stay on the
+    CPU: cast what you need, once.
+    """
+
+    prior_std = 1.0
+
+    def __init__(self, alpha_bar: Sequence[float] | np.ndarray | Tensor) -> None:
+        """`alpha_bar`: the table, strictly falling, in [0, 1). Raises ValueError for any other."""
+        table = torch.as_tensor(alpha_bar, dtype=torch.float64).detach().cpu()
+        if table.dim() != 1 or len(table) == 0:
+            raise ValueError(f"a schedule is a list of ᾱ, not an array of shape {tuple(table.shape)}")
+        rows = torch.cat([torch.ones(1, dtype=torch.float64), table])  # row 0 is clean, row t + 1 is time t
+        if not bool((rows.diff() < 0).all() and rows[-1] >= 0):  # NaN fails this too
+            raise ValueError("ᾱ must fall from below 1 at every step and stay at or above 0")
+        self._alpha_bar = rows
+        self._alpha = rows.sqrt()
+        self._sigma = (1 - rows).sqrt()
+        self._log_snr = rows.log() - (-rows).log1p()
+
+    @classmethod
+    def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> TableSchedule:
+        """The schedule of the one-step variances β₁ … β_T: ᾱ_t = ∏ (1 − β) (Ho et al. 2020, below eq. 3)."""
+        return cls((1 - torch.as_tensor(betas, dtype=torch.float64)).cumprod(0))
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self._alpha_bar) - 1
+
+    @property
+    def alpha_bar(self) -> Tensor:
+        """A copy of the table ᾱ₁ … ᾱ_T, shape (T,), float64."""
+        return self._alpha_bar[1:].clone()
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """√ᾱ at times t (any shape), float64 of the same shape; at whole times the table's value."""
+        row, fraction = self._rows(t)
+        return torch.where(fraction == 0, self._alpha[row], self.log_snr(t).sigmoid().sqrt())
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """√(1 − ᾱ) at times t (any shape), float64 of the same shape; at whole times the table's value."""
+        row, fraction = self._rows(t)
+        return torch.where(fraction == 0, self._sigma[row], (-self.log_snr(t)).sigmoid().sqrt())
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """log(alpha²/sigma²) at times t (any shape), float64 of the same shape; infinite where clean."""
+        row, fraction = self._rows(t)
+        low, high = self._log_snr[row], self._log_snr[(row + 1).clamp(max=self.steps)]
+        return torch.where(fraction == 0, low, (1 - fraction) * low + fraction * high)
+
+    def levels(self, times: Sequence[float]) -> tuple[Level, ...]:
+        """The noise level at each time, then the clean level: one more than `times`."""
+        t = torch.tensor(list(times), dtype=torch.float64)
+        if bool((t < 0).any()):
+            raise ValueError("the clean level ends every walk by itself: leave −1 out of the times")
+        values = zip(t.tolist(), self.alpha(t).tolist(), self.sigma(t).tolist(), strict=True)
+        return (*(Level(t=time, alpha=alpha, sigma=sigma) for time, alpha, sigma in values), CLEAN)
+
+    def _rows(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The table row at or below each time, and how far the time is on the way to the next."""
+        t = t.detach().to(device="cpu", dtype=torch.float64)
+        known = (t == CLEAN.t) | ((t >= 0) & (t <= self.steps - 1))
+        if not bool(known.all()):
+            raise ValueError(
+                f"time {t[~known].flatten()[0].item():g} is not in the schedule: times run from 0 to "
+                f"{self.steps - 1}, fractions included, and -1 is clean"
+            )
+        row = t.floor()
+        return row.long() + 1, t - row
