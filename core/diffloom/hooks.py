@@ -1,7 +1,7 @@
 """The contract between diffloom and its plugins: one hook registers, the others observe.
 
-*Hooks announce, components decide*: no hook can change a number, so the YAML alone says what was computed. Observers
-get read-only values and copies; one that raises is reported once and silenced for the rest of the run.
+*Hooks announce, components decide*: no hook can change a number, so the YAML alone says what was computed.
+Observers get read-only values and copies; one that raises is reported once and silenced for the rest of the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pluggy
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from diffloom.registry import Registrar
+    from diffloom.registrar import Registrar
 
 PROJECT = "diffloom"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -39,7 +39,10 @@ class RunInfo:
 
 @hookspec
 def diffloom_register(registrar: Registrar) -> None:
-    """Register components with `registrar.add(MyComponent)`. Called once, when plugins load; must not import torch."""
+    """Register components with `registrar.add(MyComponent)`; called once, when plugins load.
+
+    Neither this nor the module it stands in may import torch.
+    """
 
 
 @hookspec

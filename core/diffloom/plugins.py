@@ -1,7 +1,7 @@
 """Entry points → registry. A broken plugin is quarantined and named, never fatal.
 
-pluggy's own loader keeps one of two clashing entry points without a word and dies of one broken plugin, so the loop
-is ours; the hook calls are pluggy's.
+pluggy's own loader keeps one of two clashing entry points without a word and dies of one broken plugin, so
+the loop is ours; the hook calls are pluggy's.
 """
 
 from __future__ import annotations
@@ -9,38 +9,81 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
+import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pluggy
+from packaging.requirements import Requirement
+from packaging.utils import InvalidName, canonicalize_name
 
+import diffloom
 from diffloom import hooks
 from diffloom.errors import PluginError
-from diffloom.registry import Quarantined, Registrar, Registry
+from diffloom.registrar import Registrar
+from diffloom.registry import HOME, Quarantined, Registry, clashes, did_you_mean
 
 GROUP = "diffloom.plugins"
+
+
+@dataclass(frozen=True, eq=False)
+class _Offer:
+    """A plugin module that was imported and asked for its components, and is not yet taken over."""
+
+    module: ModuleType
+    entry_point: str
+    version: str
+    registrar: Registrar
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks for hooks in what a module defines; asking `dir()` wakes lazy names, which may import torch."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        return super().parse_hookimpl_opts(plugin, name) if name in vars(plugin) else None
 
 
 class Plugins:
     """The loaded plugins: their registry, and the observers among them."""
 
     def __init__(self) -> None:
-        self.manager = pluggy.PluginManager(hooks.PROJECT)
+        self.manager = _Manager(hooks.PROJECT)
         self.manager.add_hookspecs(hooks)
         self.registry = Registry()
+        self.modules: dict[str, list[ModuleType]] = {}
+        """distribution → its plugin modules, those set aside excepted."""
+        self._homes: list[tuple[str, str]] = []
+        """(plugin module, distribution) of every entry point: says whose a component is by where it is."""
 
     def load_installed(self) -> None:
-        """Load every entry point of the group, in a fixed order that nothing depends on."""
-        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_order):
-            assert point.dist is not None
-            name = canonical_distribution(point.dist.name)
+        """Load every entry point of the group, in an order on which nothing depends.
+
+        A distribution that stands twice on `sys.path` counts once: the first is taken, as import does.
+        """
+        points = [(*_distribution(p), p) for p in importlib.metadata.entry_points(group=GROUP)]
+        points = list({(name, p.name, p.value): (name, dist, p) for name, dist, p in points}.values())
+        self._homes = [(point.value.partition(":")[0].strip(), name) for name, _, point in points]
+        offers: list[_Offer] = []
+        for name, dist, point in sorted(points, key=lambda item: (item[0], item[2].name, item[2].value)):
             try:
-                self._admit(point.load(), name, point.dist.version, f"{name}:{point.name}:{point.value}")
+                _require_this_diffloom(dist)
+                offers.append(self._ask(point.load(), name, dist.version, point.name))
             except (Exception, SystemExit) as error:
-                self.registry.quarantined.append(Quarantined(name, point.name, _reason(error)))
+                self._quarantine(name, point.name, _reason(error))
+        refused = dict(clashes([offer.registrar for offer in offers]))
+        for offer in offers:
+            if (reason := refused.get(offer.registrar)) is not None:
+                self.manager.unregister(offer.module)
+                self._quarantine(offer.registrar.distribution, offer.entry_point, reason)
+            else:
+                self._take_over(offer)
 
     def load_file(self, path: str | Path) -> str:
         """Load one Python file as a plugin (`-p my_plugin.py`); returns its distribution name, `my-plugin`.
@@ -50,36 +93,67 @@ class Plugins:
         path = Path(path)
         if not path.is_file():
             raise PluginError(f"{path}: no such plugin file")
-        name = canonical_distribution(path.stem)
-        text = path.read_bytes()
         try:
-            self._admit(_import_file(path), name, f"sha256:{hashlib.sha256(text).hexdigest()[:16]}", str(path))
+            name = canonicalize_name(path.stem, validate=True)
+        except InvalidName:
+            raise PluginError(
+                f"{path}: {path.stem!r} cannot name a plugin; use letters, digits and dashes"
+            ) from None
+        if (
+            name == HOME
+            or name in self.modules
+            or any(q.distribution == name for q in self.registry.quarantined)
+        ):
+            raise PluginError(f"{path}: there is a plugin {name} already; give the file another name")
+        version = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        try:
+            self._take_over(self._ask(_import_file(path), name, version, str(path)))
         except (Exception, SystemExit) as error:
             raise PluginError(f"{path}: {_reason(error)}") from error
         return name
 
-    def _admit(self, module: ModuleType, distribution: str, version: str, key: str) -> None:
-        """Register a plugin's hooks, check their names, and take over its components; all or nothing."""
-        self.manager.register(module, name=key)
+    def _ask(self, module: ModuleType, distribution: str, version: str, entry_point: str) -> _Offer:
+        """Register a plugin's hooks, check their names, and ask for its components; all or nothing."""
+        if not isinstance(module, ModuleType):
+            raise PluginError(f"a plugin is a module; the entry point names {module!r}")
+        registrar = Registrar(distribution, homes=self._homes)
+        try:
+            self.manager.register(module, name=f"{distribution}:{entry_point}:{module.__name__}")
+            self._check_hooks(module)
+            others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
+            self.manager.subset_hook_caller("diffloom_register", others)(registrar=registrar)
+        except BaseException:
+            if self.manager.is_registered(module):
+                self.manager.unregister(module)
+            raise
+        return _Offer(module, entry_point, version, registrar)
+
+    def _check_hooks(self, module: ModuleType) -> None:
+        """Every function called `diffloom_…` is a hook of ours, marked and spelt as one."""
+        specified = [name for name in vars(hooks) if name.startswith("diffloom_")]
+        for name, function in vars(module).items():
+            is_hook = name.startswith("diffloom_") and inspect.isfunction(function)
+            if is_hook and self.manager.parse_hookimpl_opts(module, name) is None:
+                raise PluginError(f"{name} is not marked @hookimpl{did_you_mean(name, specified)}")
+        implemented = self.manager.get_hookcallers(module) or []
         try:
             self.manager.check_pending()
-            registrar = Registrar(distribution)
-            register = getattr(module, "diffloom_register", None)
-            if register is None and not self.manager.get_hookcallers(module):
-                raise PluginError("it implements no diffloom hook; is @hookimpl missing?")
-            if register is not None:
-                if not self.manager.parse_hookimpl_opts(module, "diffloom_register"):
-                    raise PluginError("diffloom_register is not marked @hookimpl")
-                register(registrar=registrar)
-            self.registry.commit(registrar, version)
-        except BaseException:
-            self.manager.unregister(module)
+        except pluggy.PluginValidationError:
+            strange = next(caller.name for caller in implemented if not caller.has_spec())
+            raise PluginError(f"there is no hook {strange}{did_you_mean(strange, specified)}") from None
+        if not implemented:
+            raise PluginError("it implements no diffloom hook; is `@hookimpl def diffloom_register` missing?")
+
+    def _take_over(self, offer: _Offer) -> None:
+        try:
+            self.registry.commit(offer.registrar, offer.version)
+        except PluginError:
+            self.manager.unregister(offer.module)
             raise
+        self.modules.setdefault(offer.registrar.distribution, []).append(offer.module)
 
-
-def canonical_distribution(name: str) -> str:
-    """A distribution's name in its normal form: lower case, dashes."""
-    return name.lower().replace("_", "-").replace(".", "-")
+    def _quarantine(self, distribution: str, entry_point: str, reason: str) -> None:
+        self.registry.quarantined.append(Quarantined(distribution, entry_point, reason))
 
 
 @lru_cache(maxsize=8)
@@ -97,16 +171,35 @@ def load_registry(files: Sequence[str] = ()) -> Registry:
     return load_plugins(tuple(files)).registry
 
 
-def _order(point: importlib.metadata.EntryPoint) -> tuple[str, str, str]:
-    return (point.dist.name if point.dist else "", point.name, point.value)
+def _distribution(point: EntryPoint) -> tuple[str, Distribution]:
+    """The owner of an entry point, by its name's normal form: lower case, dashes."""
+    assert point.dist is not None, "entry_points() says where each came from"
+    return canonicalize_name(point.dist.name), point.dist
+
+
+def _require_this_diffloom(dist: Distribution) -> None:
+    """A plugin made for another diffloom is not tried: it would fail later, and elsewhere."""
+    for text in dist.requires or ():
+        requirement = Requirement(text)
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if canonicalize_name(requirement.name) != HOME or not applies:
+            continue
+        if not requirement.specifier.contains(diffloom.__version__, prereleases=True):
+            raise PluginError(
+                f"it needs {requirement.name}{requirement.specifier}, this is {diffloom.__version__}"
+            )
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+    """What went wrong, and where in the plugin."""
+    if isinstance(error, PluginError):
+        return str(error)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    return f"{type(error).__name__}: {error} ({frames[-1].filename}:{frames[-1].lineno})"
 
 
 def _import_file(path: Path) -> ModuleType:
-    name = f"diffloom_local_{path.stem}"
+    name = f"diffloom_local_{path.stem.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
