@@ -20,8 +20,8 @@ class ClassLabelEncoder(nn.Module):
     def __init__(self, *, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.vocabulary = vocabulary
-        # The null class is the id after the last. A buffer, so that ids appear on the module's device; not saved,
-        # since the configuration that travels with the weights says it.
+        # The null class is the id after the last. A buffer, so that ids appear on the module's device; not
+        # saved, since the configuration that travels with the weights says it.
         self.register_buffer("null_id", torch.tensor(vocabulary.count), persistent=False)
 
     def encode(self, raw: Sequence[Any]) -> Condition:

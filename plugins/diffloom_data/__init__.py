@@ -1,0 +1,16 @@
+"""Data: scikit-learn's handwritten digits, and folders of pictures."""
+
+from typing import Any
+
+from diffloom import hookimpl
+from diffloom_data.digits import Digits
+from diffloom_data.image_folder import ImageFolder
+
+__all__ = ["Digits", "ImageFolder"]
+
+
+@hookimpl
+def diffloom_register(registrar: Any) -> None:
+    """Register the data sources."""
+    registrar.add(Digits)
+    registrar.add(ImageFolder)
