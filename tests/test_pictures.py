@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from diffloom.errors import DiffloomError
 from diffloom.pictures import film_strip, grid, images, read_recipe, save_png
 from diffloom.process import CLEAN, Level, Step
-from PIL import Image
 
 
 def test_every_byte_survives_the_round_trip() -> None:
@@ -41,7 +42,14 @@ def test_grid_places_every_tile_and_enlarges_by_whole_factors() -> None:
     tiles = [Image.new("L", (8, 8), color=shade) for shade in (10, 20, 30)]
     sheet = grid(tiles, columns=2, tile_px=64, gap_px=2)
     assert sheet.size == (2 * 66 + 2, 2 * 66 + 2)
-    assert [sheet.getpixel(at) for at in ((2, 2), (65, 65), (68, 2), (2, 68), (68, 68), (0, 0))] == [10, 10, 20, 30, 255, 255]
+    assert [sheet.getpixel(at) for at in ((2, 2), (65, 65), (68, 2), (2, 68), (68, 68), (0, 0))] == [
+        10,
+        10,
+        20,
+        30,
+        255,
+        255,
+    ]
 
 
 def test_large_tiles_keep_their_size() -> None:
@@ -54,7 +62,14 @@ def walk(count: int) -> list[Step]:
 
     level = Level(t=1.0, alpha=0.5, sigma=0.5)
     return [
-        Step(index=i, level=level, next_level=CLEAN, x_t_BCHW=shade(i / count), x0_BCHW=shade(-i / count), following_BCHW=shade(0))
+        Step(
+            index=i,
+            level=level,
+            next_level=CLEAN,
+            x_t_BCHW=shade(i / count),
+            x0_BCHW=shade(-i / count),
+            following_BCHW=shade(0),
+        )
         for i in range(count)
     ]
 

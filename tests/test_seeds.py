@@ -1,9 +1,10 @@
 """Seeds as users write them. Oracle: the rule stated in the docstring, spelt out case by case."""
 
 import pytest
-from diffloom.seeds import parse_seed, sample_keys
 from hypothesis import given
 from hypothesis import strategies as st
+
+from diffloom.seeds import parse_seed, sample_keys
 
 
 @pytest.mark.parametrize(

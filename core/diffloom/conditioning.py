@@ -25,7 +25,9 @@ class Conditioning:
         self.configs = configs
         self.modules = modules
 
-    def check(self, conditions: Mapping[str, Any], count: int | None) -> tuple[dict[str, list[Any]], int | None]:
+    def check(
+        self, conditions: Mapping[str, Any], count: int | None
+    ) -> tuple[dict[str, list[Any]], int | None]:
         """Conditions as `sample(label=[3, 7])` takes them, in their normal form, one list of equal length for each.
 
         A single value serves every sample; a condition left out is null. Returns the lists and how many samples that
@@ -46,7 +48,9 @@ class Conditioning:
         if count is None and any(value is not None for value in conditions.values()):
             count = 1
         return {
-            name: [self._checked(name, value) for value in lists.get(name, [conditions.get(name)] * (count or 1))]
+            name: [
+                self._checked(name, value) for value in lists.get(name, [conditions.get(name)] * (count or 1))
+            ]
             for name in self.configs
         }, count
 

@@ -33,10 +33,14 @@ def images(x_BCHW: Tensor) -> list[Image.Image]:
     channels = bytes_BCHW.shape[1]
     if channels not in (1, 3):
         raise ValueError(f"pictures have 1 or 3 channels, not {channels}")
-    return [Image.fromarray(row[0] if channels == 1 else np.moveaxis(row, 0, -1).copy()) for row in bytes_BCHW]
+    return [
+        Image.fromarray(row[0] if channels == 1 else np.moveaxis(row, 0, -1).copy()) for row in bytes_BCHW
+    ]
 
 
-def grid(tiles: Sequence[Image.Image], *, columns: int | None = None, tile_px: int = 1, gap_px: int = 2) -> Image.Image:
+def grid(
+    tiles: Sequence[Image.Image], *, columns: int | None = None, tile_px: int = 1, gap_px: int = 2
+) -> Image.Image:
     """The tiles row by row on white, in a near square unless `columns` says otherwise.
 
     Tiles smaller than `tile_px` are enlarged by a whole factor without smoothing, so that small pictures can be seen.
@@ -56,7 +60,7 @@ def grid(tiles: Sequence[Image.Image], *, columns: int | None = None, tile_px: i
 def film_strip(
     steps: Iterable[Step], *, decode: Callable[[Tensor], Tensor], frames: int = 10, tile_px: int = 64
 ) -> Image.Image:
-    """The first sample's denoising: x_t above, the predicted x₀ below, at `frames` evenly spread steps, noisy to clean."""
+    """The first sample's denoising at evenly spread steps, noisy to clean: x_t above, the predicted x₀ below."""
     walk = list(steps)
     chosen = [walk[round(i)] for i in np.linspace(0, len(walk) - 1, min(frames, len(walk)))]
     rows = [[step.x_t_BCHW[:1] for step in chosen], [step.x0_BCHW[:1] for step in chosen]]

@@ -110,13 +110,20 @@ class Pipeline:
         return pictures.float().clamp(-1, 1)
 
     def denoise(
-        self, x_t: Tensor, t: float, *, guidance: float | str | Mapping[str, Any] | Guidance | None = None, **conditions: Any
+        self,
+        x_t: Tensor,
+        t: float,
+        *,
+        guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+        **conditions: Any,
     ) -> Denoised:
-        """What the model makes of x_t (B, C, H, W) at time t (a table index): x₀ and ε, clipped and guided as `sample` would.
+        """What the model makes of x_t (B, C, H, W) at time t, a table index: x₀ and ε, clipped and guided as in `sample`.
 
         `guidance=1.0` gives the plain conditional prediction. Conditions as in `sample`.
         """
-        plan = self._plan(count=len(x_t), seed=0, sampling=self._sampling(guidance=guidance), conditions=conditions)
+        plan = self._plan(
+            count=len(x_t), seed=0, sampling=self._sampling(guidance=guidance), conditions=conditions
+        )
         (level, _) = self.schedule.levels([t])
         return plan.denoise(x_t, level)
 

@@ -5,6 +5,7 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,6 @@ from torch import Tensor
 from diffloom import config
 from diffloom.condition import Condition
 from diffloom.config.document import Document, Sampling
-from diffloom.errors import ConfigError, DiffloomError, Problem
 from diffloom.kinds import Component, Guidance, Sampler, Spacing, Walk
 from diffloom.process import Denoised, Draws, Level, Step, clipped, denoiser
 from diffloom.registry import Registry
@@ -58,7 +58,12 @@ class SamplingPlan:
         condition = pipeline.conditioning.encode(self.raw, device=device)
         plain = torch.no_grad()(denoiser(pipeline.predict, pipeline.prediction))
         if self.section.guidance is not None and self.is_conditional:
-            steered = _guided(self.section.guidance, plain, condition, pipeline.conditioning.null(len(self.keys), device=device))
+            steered = _guided(
+                self.section.guidance,
+                plain,
+                condition,
+                pipeline.conditioning.null(len(self.keys), device=device),
+            )
         else:
 
             def steered(x_BCHW: Tensor, level: Level) -> Denoised:
@@ -76,12 +81,19 @@ class SamplingPlan:
 
         x_BCHW = draws.normal("prior", shape, device=device) * pipeline.schedule.prior_std
         return self.walk(
-            x_BCHW, pipeline.levels(self.section), self.denoise, noise=noise, variance=pipeline.process.variance
+            x_BCHW,
+            pipeline.levels(self.section),
+            self.denoise,
+            noise=noise,
+            variance=pipeline.process.variance,
         )
 
 
 def _guided(
-    guidance: Guidance, plain: Callable[[Tensor, Level, Condition], Denoised], condition: Condition, null: Condition
+    guidance: Guidance,
+    plain: Callable[[Tensor, Level, Condition], Denoised],
+    condition: Condition,
+    null: Condition,
 ) -> Callable[[Tensor, Level], Denoised]:
     guide = guidance.build()
 
@@ -100,26 +112,29 @@ def changed_sampling(
     sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
     spacing: str | Mapping[str, Any] | Spacing | None = None,
 ) -> tuple[Sampling, Walk]:
-    """The document's sampling with changes, checked as the file was, and the walk it builds.
+    """The document's sampling with changes, and the walk it builds.
 
-    A number for `guidance` sets the scale of the document's own guidance, or of classifier-free guidance where it has
-    none. A name, a mapping or a component replaces the part; a walk is used as it is. Raises ConfigError.
+    Changes are overrides, merged and checked as on the command line of `train`. A number for `guidance` sets the
+    scale of the document's own guidance, or of classifier-free guidance where it has none; a walk is used as it is.
+    Raises ConfigError.
     """
     walk = sampler if callable(sampler) else None
+    scale = None
     if isinstance(guidance, int | float):
-        scaled = document.sampling.guidance
-        guidance = (
-            {"type": "classifier_free", "scale": float(guidance)}
-            if scaled is None
-            else {**config.plain(scaled), "scale": float(guidance)}
-        )
-    asked = {"steps": steps, "guidance": guidance, "sampler": None if walk else sampler, "spacing": spacing}
-    changes = {key: value for key, value in asked.items() if value is not None}
+        scale, guidance = guidance, None if document.sampling.guidance else "classifier_free"
+    changes = {
+        "steps": steps,
+        "sampler": None if walk else sampler,
+        "spacing": spacing,
+        "guidance": guidance,
+        "guidance.scale": scale,
+    }
+    overrides = [
+        f"sampling.{key}={json.dumps(config.plain(value) if isinstance(value, Component) else value)}"
+        for key, value in changes.items()
+        if value is not None
+    ]
     section = document.sampling
-    if changes:
-        section = config.changed(document, {"sampling": {k: _plain(v) for k, v in changes.items()}}, registry=registry).sampling
+    if overrides:
+        section = config.load(config.plain(document), overrides, registry=registry).document.sampling
     return section, walk or section.sampler.build()
-
-
-def _plain(value: Any) -> Any:
-    return config.plain(value) if isinstance(value, Component) else value

@@ -24,7 +24,9 @@ def sample_keys(seed: Seed | Sequence[Seed], count: int | None) -> tuple[tuple[i
     else:
         keys = tuple(_key(item) for item in seed)
         if count is not None and len(keys) != count:
-            raise ValueError(f"{len(keys)} seeds for {count} samples: give one seed for each, or a single integer")
+            raise ValueError(
+                f"{len(keys)} seeds for {count} samples: give one seed for each, or a single integer"
+            )
     for key in keys:
         if not all(0 <= number < LIMIT for number in key):
             raise ValueError(f"seed {key[0]}, sample {key[1]}: both must be between 0 and 2**64 - 1")
@@ -37,7 +39,9 @@ def parse_seed(text: str) -> Seed | list[Seed]:
     for part in text.split(","):
         numbers = part.split(":")
         if len(numbers) > 2 or not all(number.strip().isdecimal() for number in numbers):
-            raise ValueError(f"{text!r} is not a seed: write 5, 5:17 (sample 17 of seed 5), or a list such as 5:17,6:0")
+            raise ValueError(
+                f"{text!r} is not a seed: write 5, 5:17 (sample 17 of seed 5), or a list such as 5:17,6:0"
+            )
         seeds.append(int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1])))
     return seeds[0] if len(seeds) == 1 and isinstance(seeds[0], int) else seeds
 

@@ -60,7 +60,10 @@ def judge(
         judge_accuracy=float(classifier.score(heldout, heldout_labels_N)),
         accuracy=float(classifier.score(samples, asked_N)),
         spread=min(
-            float(samples[asked_N == label].std(axis=0).mean() / train[train_labels_N == label].std(axis=0).mean())
+            float(
+                samples[asked_N == label].std(axis=0).mean()
+                / train[train_labels_N == label].std(axis=0).mean()
+            )
             for label in np.unique(train_labels_N)
         ),
         nearness=float(np.median(drawn_distances) / np.median(real_distances)),

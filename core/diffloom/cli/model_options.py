@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class ModelCommand(click.Command):
         own = list(self.params)
         source = self._source(ctx, args)
         if source is not None:
-            plugins = tuple(value for flag, value in zip(args, args[1:], strict=False) if flag in ("-p", "--plugin"))
+            plugins = tuple(value for flag, value in pairwise(args) if flag in ("-p", "--plugin"))
             self.params = own + [ConditionOption(k, c) for k, c in _conditioners(source, plugins).items()]
         try:
             return super().parse_args(ctx, args)
@@ -62,7 +63,10 @@ class ModelCommand(click.Command):
     def _source(self, ctx: click.Context, args: list[str]) -> Path | None:
         """The model's path: the first word that is neither an option nor an option's value."""
         known = {
-            flag: param for param in self.get_params(ctx) if isinstance(param, click.Option) for flag in param.opts
+            flag: param
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option)
+            for flag in param.opts
         }
         words = iter(args)
         for word in words:
@@ -83,4 +87,6 @@ def _conditioners(source: Path, plugins: tuple[str, ...]) -> dict[str, Condition
 
     path = checkpoint_of(source)
     header = read_header(path)
-    return dict(config.parse(header.config, name=str(path), registry=load_registry(plugins)).document.conditioners)
+    return dict(
+        config.parse(header.config, name=str(path), registry=load_registry(plugins)).document.conditioners
+    )

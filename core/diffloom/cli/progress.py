@@ -28,7 +28,9 @@ def step_progress(title: str, *, samples: int, batch_size: int) -> Iterator[Call
         TimeRemainingColumn(),
     )
     batches = -(-samples // batch_size)
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(title, total=None, rate="–")
         done = 0
 

@@ -30,16 +30,48 @@ class SeedType(click.ParamType):
 
 @click.command(cls=ModelCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-n", "count", type=click.IntRange(min=1), help="How many samples; several conditions take turns. [default: 1, or one for each]")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    help="How many samples; several conditions take turns. [default: 1, or one for each]",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Noise levels the sampler visits.")
 @click.option("--guidance", type=float, help="Guidance scale; 1 is the plain conditional model.")
 @click.option("--sampler", help="Sampler by name, with its defaults.")
 @click.option("--spacing", help="Which of the schedule's times are visited.")
-@click.option("--seed", type=SeedType(), default=0, show_default=True, help="A number; 5:17 is sample 17 of seed 5; commas make a list.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="samples.png", show_default=True, help="A .png for one sheet, a folder for single images.")
-@click.option("--film", type=click.Path(path_type=Path), help="Also write a film strip of the first sample's denoising.")
-@click.option("--weights", type=click.Choice(["ema", "weights"]), default="ema", show_default=True, help="The averaged weights or the raw ones.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Samples in the network at once; changes memory, not pictures.")
+@click.option(
+    "--seed",
+    type=SeedType(),
+    default=0,
+    show_default=True,
+    help="A number; 5:17 is sample 17 of seed 5; commas make a list.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="samples.png",
+    show_default=True,
+    help="A .png for one sheet, a folder for single images.",
+)
+@click.option(
+    "--film", type=click.Path(path_type=Path), help="Also write a film strip of the first sample's denoising."
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["ema", "weights"]),
+    default="ema",
+    show_default=True,
+    help="The averaged weights or the raw ones.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Samples in the network at once; changes memory, not pictures.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1, … [default: cuda if there is any]")
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
 def sample(
@@ -73,7 +105,13 @@ def sample(
         raise click.UsageError(f"-o {output}: give a .png file for one sheet, or a folder for single images")
     pipe = diffloom.load(run, weights=weights, device=device, plugins=plugins)  # type: ignore[arg-type]
     given, total = _spread({name: values for name, values in conditions.items() if values}, count)
-    options: dict[str, Any] = {"steps": steps, "guidance": guidance, "sampler": sampler, "spacing": spacing, "seed": seed}
+    options: dict[str, Any] = {
+        "steps": steps,
+        "guidance": guidance,
+        "sampler": sampler,
+        "spacing": spacing,
+        "seed": seed,
+    }
     shown = total or (1 if isinstance(seed, int) else len(seed))
     with step_progress("sampling", samples=shown, batch_size=batch_size) as on_step:
         out = pipe.sample(n=total, batch_size=batch_size, on_step=on_step, **options, **given)
@@ -87,12 +125,16 @@ def sample(
         click.echo(str(film))
 
 
-def _spread(conditions: dict[str, tuple[Any, ...]], count: int | None) -> tuple[dict[str, list[Any]], int | None]:
+def _spread(
+    conditions: dict[str, tuple[Any, ...]], count: int | None
+) -> tuple[dict[str, list[Any]], int | None]:
     """Conditions repeated in turn up to `count` samples: `--label 3 --label 7 -n 4` draws 3, 7, 3, 7."""
     if not conditions:
         return {}, count
     total = count or max(len(values) for values in conditions.values())
-    return {name: [values[i % len(values)] for i in range(total)] for name, values in conditions.items()}, total
+    return {
+        name: [values[i % len(values)] for i in range(total)] for name, values in conditions.items()
+    }, total
 
 
 def _written(out: Output, output: Path, is_sheet: bool) -> list[str]:
