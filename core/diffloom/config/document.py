@@ -41,7 +41,7 @@ class Image(Section):
 
 
 class Sampling(Section):
-    """How samples are drawn unless told otherwise. Changing the sampler leaves everything else here as it is."""
+    """How samples are drawn unless told otherwise. Changing the sampler leaves all else here as it is."""
 
     sampler: Sampler
     """The algorithm."""
@@ -75,7 +75,7 @@ class Train(Section):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
     """Decay of the averaged weights at each step."""
     ema_warmup: bool = True
-    """Hold the decay at (1 + step) / (10 + step) while that is smaller, so that early weights are forgotten."""
+    """Hold the decay at (1 + step) / (10 + step) while that is smaller: early weights are forgotten."""
     seed: NonNegativeInt = 0
     """Keys every random number of the run: initial weights, order, times, noise, dropout."""
     log_every: PositiveInt = 50
@@ -95,7 +95,7 @@ class Document(Section):
     """The picture's shape."""
     space: Annotated[Space, Default("pixel")]
     """Where diffusion happens."""
-    conditioners: dict[str, Conditioner] = {}
+    conditioners: dict[str, Conditioner] = Field(default_factory=dict)
     """Conditions by name; the data's example and the command line use the same name."""
     backbone: Backbone
     """The denoising network."""
@@ -113,7 +113,7 @@ class Document(Section):
     """The examples; only training needs them."""
     train: Train | None = None
     """The training run; only training needs it."""
-    plugins: dict[str, str] = {}
+    plugins: dict[str, str] = Field(default_factory=dict)
     """Versions of the plugins this file was resolved with; diffloom writes it."""
 
     @property

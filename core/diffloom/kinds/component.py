@@ -15,7 +15,9 @@ class Section(BaseModel):
     Fields are immutable too: `tuple` rather than `list`, `Literal` rather than `Enum`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Component(Section):

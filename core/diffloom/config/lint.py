@@ -1,0 +1,134 @@
+"""Rules over combinations, run before anything is built: each says what cannot work, why, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from diffloom.config.document import Document
+from diffloom.errors import Problem
+from diffloom.kinds import SpaceInfo
+
+Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
+"""A document → its problems; their places are dotted paths."""
+
+
+def lint(document: Document) -> tuple[Problem, ...]:
+    """Everything the rules find. Run it again on a document that was changed after loading."""
+    return tuple(problem for rule in RULES for problem in rule(document))
+
+
+def space_shape(document: Document) -> Iterator[Problem]:
+    """The space must fit the picture."""
+    try:
+        document.space.info(document.image.info)
+    except ValueError as error:
+        yield Problem("space", str(error))
+
+
+def condition_slots(document: Document) -> Iterator[Problem]:
+    """The conditioners must know their widths, and fit beside each other."""
+    sound = True
+    for key, conditioner in document.conditioners.items():
+        try:
+            conditioner.info()
+        except ValueError as error:
+            sound = False
+            yield Problem(f"conditioners.{key}", str(error))
+    if sound:
+        try:
+            _ = document.condition_info
+        except ValueError as error:
+            yield Problem("conditioners", str(error))
+
+
+def downsampling(document: Document) -> Iterator[Problem]:
+    """Every halving inside the backbone must come out even, or skip connections meet in different sizes."""
+    space, factor = _space(document), document.backbone.downsampling
+    image = document.image.info
+    if space is None or (space.height % factor == 0 and space.width % factor == 0):
+        return
+    yield Problem(
+        "backbone",
+        f"it divides height and width by {factor}, and {space.height}×{space.width} "
+        f"({document.space.canonical} of a {image.height}×{image.width} image) is not divisible by that; "
+        "change image.size, or take a backbone with fewer levels",
+    )
+
+
+def learned_variance(document: Document) -> Iterator[Problem]:
+    """A learned variance is read from the second half of the backbone's output channels."""
+    name, doubled = document.variance.canonical, document.backbone.learn_variance
+    if document.variance.learned and not doubled:
+        yield Problem(
+            "variance",
+            f"{name} is read from a second set of output channels, which this backbone does not have; "
+            "set backbone.learn_variance: true, or take a fixed variance",
+        )
+    if doubled and not document.variance.learned:
+        yield Problem(
+            "backbone.learn_variance",
+            f"nothing trains or reads the second set of output channels, since {name} is not learned; "
+            "set it to false, or take a learned variance",
+        )
+
+
+def guidance_dropout(document: Document) -> Iterator[Problem]:
+    """Guidance compares with the null condition, which a model knows only if training sometimes showed it."""
+    guidance = document.sampling.guidance
+    if guidance is None or guidance.scale == 1:
+        return
+    if not document.conditioners:
+        yield Problem(
+            "sampling.guidance",
+            "guidance steers by a condition, and this model has none; "
+            "add conditioners, or set sampling.guidance: null",
+        )
+    elif all(conditioner.dropout == 0 for conditioner in document.conditioners.values()):
+        keys = ", ".join(f"conditioners.{key}.dropout" for key in document.conditioners)
+        yield Problem(
+            "sampling.guidance",
+            "a scale other than 1 compares with the null condition, which a model trained with dropout 0 "
+            f"never saw; train with {keys} above 0 (0.1 is usual), or set sampling.guidance.scale: 1",
+        )
+
+
+def sampling_steps(document: Document) -> Iterator[Problem]:
+    """A sampler visits different times of the schedule, so there cannot be more of them than it has."""
+    steps, length = document.sampling.steps, document.schedule.length
+    if steps > length:
+        yield Problem(
+            "sampling.steps",
+            f"{steps} steps are more than the {length} times of {document.schedule.canonical}; "
+            f"set sampling.steps to {length} or less, or lengthen the schedule",
+        )
+
+
+def warmup(document: Document) -> Iterator[Problem]:
+    """A warm-up longer than the run never reaches the learning rate."""
+    train = document.train
+    if train is not None and train.warmup_steps > train.steps:
+        yield Problem(
+            "train.warmup_steps",
+            f"the warm-up of {train.warmup_steps} steps is longer than the run of {train.steps}, which would "
+            "never reach train.lr; shorten it, or set train.steps higher",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    space_shape,
+    condition_slots,
+    downsampling,
+    learned_variance,
+    guidance_dropout,
+    sampling_steps,
+    warmup,
+)
+
+
+def _space(document: Document) -> SpaceInfo | None:
+    """The space's shape; None where `space_shape` has something to say."""
+    try:
+        return document.space_info
+    except ValueError:
+        return None
