@@ -14,6 +14,7 @@ from diffloom import config
 from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
+from diffloom.config.plain import plain
 from diffloom.kinds import Conversion, Guidance, NoiseSchedule, Sampler, Walk
 from diffloom.output import Output
 from diffloom.plugins import load_registry
@@ -117,7 +118,7 @@ class Pipeline:
         guidance: float | str | Mapping[str, Any] | Guidance | None = None,
         **conditions: Any,
     ) -> Denoised:
-        """What the model makes of x_t (B, C, H, W) at time t, a table index: x₀ and ε, clipped and guided as in `sample`.
+        """What the model makes of x_t (B, C, H, W) at t, a table index: x₀ and ε, clipped and guided as `sample` is.
 
         `guidance=1.0` gives the plain conditional prediction. Conditions as in `sample`.
         """
@@ -201,7 +202,7 @@ class Pipeline:
             "config": config.digest(self.document),
             "weights": self.weights_digest,
             "seeds": [list(key) for key in plan.keys],
-            "sampling": config.plain(plan.section),
+            "sampling": plain(plan.section),
             "conditions": {name: list(values) for name, values in plan.raw.items()},
         }
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from diffloom import config
 from diffloom.condition import Condition
 from diffloom.config.document import Document, Sampling
+from diffloom.config.plain import plain
 from diffloom.kinds import Component, Guidance, Sampler, Spacing, Walk
 from diffloom.process import Denoised, Draws, Level, Step, clipped, denoiser
 from diffloom.registry import Registry
@@ -130,11 +131,11 @@ def changed_sampling(
         "guidance.scale": scale,
     }
     overrides = [
-        f"sampling.{key}={json.dumps(config.plain(value) if isinstance(value, Component) else value)}"
+        f"sampling.{key}={json.dumps(plain(value) if isinstance(value, Component) else value)}"
         for key, value in changes.items()
         if value is not None
     ]
     section = document.sampling
     if overrides:
-        section = config.load(config.plain(document), overrides, registry=registry).document.sampling
+        section = config.load(plain(document), overrides, registry=registry).document.sampling
     return section, walk or section.sampler.build()
