@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from diffloom.errors import DiffloomError
+
 Seed = int | tuple[int, int]
 """A seed, or the very sample (seed, i) of it."""
 
@@ -15,7 +17,7 @@ def sample_keys(seed: Seed | Sequence[Seed], count: int | None) -> tuple[tuple[i
 
     One integer: sample i gets (seed, i). A list has one entry for each sample: an integer s means (s, 0), a pair
     (s, i) redraws sample i of seed s. `count` None means as many as the list holds, or one.
-    Raises ValueError for a list of another length, and for numbers outside 0 … 2⁶⁴−1.
+    Raises DiffloomError for a list of another length, and for numbers outside 0 … 2⁶⁴−1.
     """
     if isinstance(seed, int):
         keys = tuple((seed, index) for index in range(1 if count is None else count))
@@ -24,12 +26,12 @@ def sample_keys(seed: Seed | Sequence[Seed], count: int | None) -> tuple[tuple[i
     else:
         keys = tuple(_key(item) for item in seed)
         if count is not None and len(keys) != count:
-            raise ValueError(
+            raise DiffloomError(
                 f"{len(keys)} seeds for {count} samples: give one seed for each, or a single integer"
             )
     for key in keys:
         if not all(0 <= number < LIMIT for number in key):
-            raise ValueError(f"seed {key[0]}, sample {key[1]}: both must be between 0 and 2**64 - 1")
+            raise DiffloomError(f"seed {key[0]}, sample {key[1]}: both must be between 0 and 2**64 - 1")
     return keys
 
 
@@ -39,7 +41,7 @@ def parse_seed(text: str) -> Seed | list[Seed]:
     for part in text.split(","):
         numbers = part.split(":")
         if len(numbers) > 2 or not all(number.strip().isdecimal() for number in numbers):
-            raise ValueError(
+            raise DiffloomError(
                 f"{text!r} is not a seed: write 5, 5:17 (sample 17 of seed 5), or a list such as 5:17,6:0"
             )
         seeds.append(int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1])))
