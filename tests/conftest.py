@@ -20,7 +20,7 @@ def configs() -> Path:
 
 @pytest.fixture(scope="session")
 def small_model() -> Pipeline:
-    """The digits configuration with a small U-Net, its zero-initialised layers given weights so that it does something."""
+    """The digits configuration with a small U-Net, and weights where it begins with zeros."""
     pipe = diffloom.build(CONFIGS / "digits.yaml", SMALL, device="cpu")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

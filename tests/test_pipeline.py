@@ -1,4 +1,4 @@
-"""The Python API. Oracles: the samplers' formulas written out here, and the promise that a draw is a function of its key."""
+"""The Python API. Oracles: the formulas written out here, and the promise that noise is a function of its key."""
 
 from itertools import islice
 
@@ -211,7 +211,7 @@ def test_refusals(small_model: Pipeline, arguments: dict[str, object], message: 
         ({"sampler": {"type": "ddim", "eta": 2.0}}, r"eta"),
     ],
 )
-def test_sampling_changes_are_checked_like_a_file(
+def test_changes_are_checked_like_a_file(
     small_model: Pipeline, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from diffloom.condition import Condition
 from diffloom.errors import DiffloomError
-from diffloom.kinds import Conditioner
+from diffloom.kinds import Conditioner, Encoder
 from diffloom.process import Draws
 from diffloom.registry import did_you_mean
 
@@ -19,11 +18,11 @@ Raw = Mapping[str, Sequence[Any]]
 
 
 class Conditioning:
-    """The conditioners of one model, together: their configurations and their modules, by the same names."""
+    """The conditioners of one model, together: their configurations and their encoders, by the same names."""
 
-    def __init__(self, configs: Mapping[str, Conditioner], modules: nn.ModuleDict) -> None:
+    def __init__(self, configs: Mapping[str, Conditioner], encoders: Mapping[str, Encoder]) -> None:
         self.configs = configs
-        self.modules = modules
+        self.encoders = encoders
 
     def check(
         self, conditions: Mapping[str, Any], count: int | None
@@ -72,28 +71,28 @@ class Conditioning:
         return Condition.join([self._encode(name, raw[name], device) for name in self.configs])
 
     def _encode(self, name: str, values: Sequence[Any], device: torch.device) -> Condition:
-        module = self.modules[name]
-        null = _moved(module.null(len(values)), device)
+        encoder = self.encoders[name]
+        null = _moved(encoder.null(len(values)), device)
         given = [value for value in values if value is not None]
         if not given:
             return null
         filler = given[0]  # any valid value: its rows are replaced by the null condition below
-        encoded = _moved(module.encode([filler if value is None else value for value in values]), device)
+        encoded = _moved(encoder.encode([filler if value is None else value for value in values]), device)
         keep_B = torch.tensor([value is not None for value in values], device=device)
         return encoded if len(given) == len(values) else encoded.where(keep_B, null)
 
     def null(self, count: int, *, device: torch.device) -> Condition:
         """The null condition, `count` rows."""
-        return Condition.join([_moved(self.modules[name].null(count), device) for name in self.configs])
+        return Condition.join([_moved(self.encoders[name].null(count), device) for name in self.configs])
 
     def encode_for_training(self, raw: Raw, draws: Draws, *, device: torch.device) -> Condition:
         """The batch's condition with each conditioner's own dropout, keyed by example."""
         parts = []
         for name, config in self.configs.items():
-            encoded = _moved(self.modules[name].encode([config.check(value) for value in raw[name]]), device)
+            encoded = _moved(self.encoders[name].encode([config.check(value) for value in raw[name]]), device)
             if config.dropout > 0:
                 keep_B = (draws.uniform(f"dropout/{name}") >= config.dropout).to(device)
-                encoded = encoded.where(keep_B, _moved(self.modules[name].null(len(keep_B)), device))
+                encoded = encoded.where(keep_B, _moved(self.encoders[name].null(len(keep_B)), device))
             parts.append(encoded)
         return Condition.join(parts)
 

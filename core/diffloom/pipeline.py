@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
 from diffloom.config.plain import plain
-from diffloom.kinds import Conversion, Guidance, NoiseSchedule, Sampler, Walk
+from diffloom.kinds import Codec, Conversion, Encoder, Guidance, NoiseSchedule, Sampler, Walk
 from diffloom.output import Output
 from diffloom.plugins import load_registry
 from diffloom.process import Denoised, Draws, Level, Process, Step
@@ -48,16 +48,14 @@ class Pipeline:
         return self.module["backbone"]
 
     @property
-    def space(self) -> nn.Module:
+    def space(self) -> Codec:
         """Encodes pictures to what is diffused, and decodes them."""
-        return self.module["space"]
+        return cast(Codec, self.module["space"])
 
     @property
-    def conditioners(self) -> nn.ModuleDict:
+    def conditioners(self) -> Mapping[str, Encoder]:
         """The encoders of the conditions, by name."""
-        modules = self.module["conditioners"]
-        assert isinstance(modules, nn.ModuleDict)
-        return modules
+        return cast(Mapping[str, Encoder], self.module["conditioners"])
 
     @property
     def schedule(self) -> NoiseSchedule:
@@ -106,9 +104,7 @@ class Pipeline:
     @torch.no_grad()
     def decode(self, x_BCHW: Tensor) -> Tensor:
         """Pictures in [-1, 1], float32, from points of the space."""
-        pictures = self.space.decode(x_BCHW)
-        assert isinstance(pictures, Tensor)
-        return pictures.float().clamp(-1, 1)
+        return self.space.decode(x_BCHW).float().clamp(-1, 1)
 
     def denoise(
         self,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diffloom.seeds import Seed
 
 
-class SeedType(click.ParamType):
+class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
     """`5`, `5:17`, `5:17,6:0`."""
 
     name = "seed"
@@ -114,13 +114,13 @@ def sample(
     }
     shown = total or (1 if isinstance(seed, int) else len(seed))
     with step_progress("sampling", samples=shown, batch_size=batch_size) as on_step:
-        out = pipe.sample(n=total, batch_size=batch_size, on_step=on_step, **options, **given)
+        out = pipe.sample(n=total, batch_size=batch_size, on_step=on_step, **(options | given))
     for line in _written(out, output, is_sheet):
         click.echo(line)
     if film is not None:
         first = {name: values[:1] for name, values in given.items()}
         seeds = [tuple(out.recipe["seeds"][0])]
-        strip = film_strip(pipe.stream(**{**options, "seed": seeds}, **first), decode=pipe.decode)
+        strip = film_strip(pipe.stream(**(options | {"seed": seeds} | first)), decode=pipe.decode)
         save_png(strip, film, recipe=out.recipe_of(0))
         click.echo(str(film))
 

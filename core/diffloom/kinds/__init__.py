@@ -5,7 +5,7 @@ Importing this package does not import torch.
 
 from diffloom.kinds.backbone import Backbone
 from diffloom.kinds.component import Component, Default, Section
-from diffloom.kinds.conditioner import Conditioner
+from diffloom.kinds.conditioner import Conditioner, Encoder
 from diffloom.kinds.data import Data, Example, Examples
 from diffloom.kinds.guidance import Guidance, Guide
 from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, SpaceInfo
@@ -13,7 +13,7 @@ from diffloom.kinds.objective import Loss, Objective
 from diffloom.kinds.prediction import Conversion, Prediction
 from diffloom.kinds.sampler import Sampler, Walk
 from diffloom.kinds.schedule import NoiseSchedule, Schedule
-from diffloom.kinds.space import Space
+from diffloom.kinds.space import Codec, Space
 from diffloom.kinds.spacing import Spacing
 from diffloom.kinds.variance import ReverseVariance, Variance
 
@@ -38,6 +38,7 @@ KINDS: dict[str, type[Component]] = {
 __all__ = [
     "KINDS",
     "Backbone",
+    "Codec",
     "Component",
     "ConditionInfo",
     "Conditioner",
@@ -45,6 +46,7 @@ __all__ = [
     "Data",
     "DataInfo",
     "Default",
+    "Encoder",
     "Example",
     "Examples",
     "Guidance",

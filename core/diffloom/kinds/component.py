@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Section(BaseModel):
@@ -36,12 +41,23 @@ class Component(Section):
     """`distribution/name`; set when the component is registered."""
 
     @classmethod
+    def specimens(cls, folder: Path) -> Iterable[Self]:
+        """The configurations that the conformance kit examines; `folder` is empty, for parts that read files.
+
+        Override it where a field has no default, where the default is large, or where one configuration does not
+        show all that the component can do.
+        """
+        return (cls(),)
+
+    @classmethod
     def is_kind(cls) -> bool:
         """Whether this class is a kind's base (it has a kind and no name) and not a component."""
         return "kind" in cls.__dict__
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         if cls.is_kind():  # any registered component may stand here: config/schema.py writes the definition
             return {"$ref": f"#/$defs/{cls.kind}"}
         return handler(schema)

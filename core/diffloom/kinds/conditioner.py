@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -11,19 +12,40 @@ from diffloom.kinds.component import Component
 from diffloom.kinds.info import ConditionInfo, DataInfo
 
 if TYPE_CHECKING:
+    from torch import nn
     from typing_extensions import Self
 
-    from torch import nn
+    from diffloom.condition import Condition
+
+
+class Encoder(Protocol):
+    """What the module that a conditioner builds can do."""
+
+    def encode(self, raw: Sequence[Any]) -> Condition:
+        """Raw conditions, in their normal form → their slots, one row for each."""
+        ...
+
+    def null(self, count: int) -> Condition:
+        """The null condition, `count` rows, of the same slots and shapes."""
+        ...
 
 
 class Conditioner(Component):
-    """Turns a raw condition into what the backbone reads; owns its null condition and its dropout.
-
-    The module has `encode(raw: Sequence[Any]) -> Condition` (one row for each raw value) and
-    `null(count: int) -> Condition` (the null condition, `count` rows, of the same slots and shapes).
-    """
+    """Turns a raw condition into what the backbone reads; owns its null condition and its dropout."""
 
     kind: ClassVar[str] = "conditioner"
+    specimen_texts: ClassVar[tuple[str, ...]] = (
+        "0",
+        "1",
+        "2",
+        "0.25",
+        "0.5,0.75",
+        "a full moon",
+        "a dark sky",
+    )
+    """Raw conditions as one writes them on the command line. The conformance kit uses those that `parse` takes, and
+    needs two that differ.
+    """
 
     dropout: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability that training replaces an example's condition by the null one. Guidance needs it above 0."""
@@ -46,4 +68,4 @@ class Conditioner(Component):
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """The encoder; its parameters, where it has any, are trained with the backbone."""
+        """An `Encoder` and a module; its parameters, if any, are trained with the backbone."""

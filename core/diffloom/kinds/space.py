@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from diffloom.kinds.component import Component
 from diffloom.kinds.info import ImageInfo, SpaceInfo
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+
+class Codec(Protocol):
+    """What the module that a space builds can do. Images are in [-1, 1]."""
+
+    def encode(self, images_BCHW: Tensor) -> Tensor:
+        """Pictures → what is diffused."""
+        ...
+
+    def decode(self, x_BCHW: Tensor) -> Tensor:
+        """What is diffused → pictures."""
+        ...
 
 
 class Space(Component):
-    """Where diffusion happens.
-
-    The module has `encode(images_BCHW) -> x_BCHW` and `decode(x_BCHW) -> images_BCHW`; images are in [-1, 1].
-    """
+    """Where diffusion happens."""
 
     kind: ClassVar[str] = "space"
+    lossless: ClassVar[bool] = False
+    """Whether `decode(encode(images))` is the images again, up to rounding: the conformance kit holds it to this."""
 
     @abstractmethod
     def info(self, image: ImageInfo) -> SpaceInfo:
@@ -26,4 +37,4 @@ class Space(Component):
 
     @abstractmethod
     def build(self, *, image: ImageInfo) -> nn.Module:
-        """The encoder and decoder."""
+        """The encoder and decoder: a module that is a `Codec`."""
