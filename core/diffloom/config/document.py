@@ -75,8 +75,9 @@ class Train(Section):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
     """Decay of the averaged weights at each step."""
     ema_warmup: bool = True
-    """Hold the decay at (1 + step) / (10 + step) while that is smaller: early weights are forgotten."""
-    seed: NonNegativeInt = 0
+    """Hold the decay at (1 + n) / (10 + n) after n averages while that is smaller, and at 0 for the first:
+    early weights are forgotten."""
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     """Keys every random number of the run: initial weights, order, times, noise, dropout."""
     log_every: PositiveInt = 50
     """Steps between rows of metrics.jsonl."""
@@ -86,6 +87,8 @@ class Train(Section):
     """Steps between checkpoints; one more is written at the end."""
     keep_checkpoints: PositiveInt = 2
     """How many of the newest checkpoints stay."""
+    workers: NonNegativeInt = 0
+    """Processes that read examples ahead of the training; 0 reads them in between. Changes no number."""
 
 
 class Document(Section):

@@ -51,8 +51,8 @@ def default_node(part: Part) -> Node | None:
 def _merge_parts(base: Node, top: Node, slot: Part, registry: Registry) -> Node:
     if not (isinstance(base, Branch) and isinstance(top, Branch)):
         return top
-    old = _type(base) or _type(default_node(slot))
-    new = _type(top)
+    old = type_of(base) or type_of(default_node(slot))
+    new = type_of(top)
     if old and new and _identity(old, slot.kind, registry) != _identity(new, slot.kind, registry):
         return top
     try:
@@ -72,7 +72,8 @@ def _merge_entries(base: Branch, top: Branch, slot: Slot, registry: Registry) ->
     return Branch(entries, top.place)
 
 
-def _type(node: Node | None) -> Leaf | None:
+def type_of(node: Node | None) -> Leaf | None:
+    """The name after `type`, where the node is a part and has one."""
     entry = node.entries.get("type") if isinstance(node, Branch) else None
     if entry is None or not isinstance(entry.node, Leaf) or not isinstance(entry.node.value, str):
         return None

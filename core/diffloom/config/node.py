@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from diffloom.errors import ConfigError, Problem
 from diffloom.registry import HOME
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -23,6 +25,8 @@ class Source:
     """Whether the first distribution that has a name wins; otherwise a name in two of them is an error."""
     lined: bool = True
     """Whether line and column help to find something in it."""
+    order: int = field(default_factory=itertools.count().__next__)
+    """Texts are numbered as they are opened (a file, what it extends, its overrides); problems are told so."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,9 @@ class Findings:
 
     def raise_any(self) -> None:
         """Raise ConfigError with everything found, in the order of the texts."""
-        from diffloom.errors import ConfigError, Problem
-
         if not self.found:
             return
-        rank = {id(source): i for i, source in enumerate(dict.fromkeys(p.source for p, _, _ in self.found))}
-        ordered = sorted(self.found, key=lambda f: (rank[id(f[0].source)], f[0].line, f[0].column))
+        ordered = sorted(self.found, key=lambda f: (f[0].source.order, f[0].line, f[0].column))
         raise ConfigError(
             [
                 Problem(str(place), f"{path}: {message}" if path else message)

@@ -23,7 +23,7 @@ from diffloom.config.fields import (
 )
 from diffloom.config.merge import component_of, default_node, merge, spread
 from diffloom.config.node import Branch, Broken, Entry, Findings, Leaf, Node, Place, Row, join
-from diffloom.config.wording import Fault, faults, show
+from diffloom.config.wording import Fault, a, faults, show
 from diffloom.errors import PluginError
 from diffloom.kinds import Component, Section
 from diffloom.registry import Registry, did_you_mean
@@ -55,7 +55,7 @@ class Resolver:
                 self._unknown(slot, key, entry, path)
                 continue
             values[key] = self.value(slot_in(slot, key), entry, join(path, key))
-        for name in fields.keys() - node.entries.keys():
+        for name in (name for name in fields if name not in node.entries):
             inner = slot_in(slot, name)
             inner = inner.inner if isinstance(inner, Either) else inner
             if isinstance(inner, Part) and (default := default_node(inner)) is not None:
@@ -94,7 +94,7 @@ class Resolver:
     def _part(self, slot: Part, entry: Entry, path: str) -> Any:
         node, short = spread(entry.node), isinstance(entry.node, Leaf)
         if not isinstance(node, Branch):
-            wanted = f"expected a {slot.kind}: a name, or a mapping with `type`"
+            wanted = f"expected {a(slot.kind)}: a name, or a mapping with `type`"
             self.findings.add(node.place, path, f"{wanted}; got {show(plain(node))}")
             return FAILED
         if "type" not in node.entries:
@@ -111,7 +111,7 @@ class Resolver:
         if isinstance(name, Broken):
             return FAILED
         if not (isinstance(name, Leaf) and isinstance(name.value, str)):
-            message = f"expected the name of a {slot.kind}, got {show(plain(name))}"
+            message = f"expected the name of {a(slot.kind)}, got {show(plain(name))}"
             self.findings.add(name.place, join(path, "type"), message)
             return FAILED
         try:

@@ -142,7 +142,7 @@ def describe(annotation: Any) -> str:
     if origin in (dict, Mapping) or annotation is dict:
         return "a mapping"
     if origin is None and isinstance(annotation, type) and issubclass(annotation, Section):
-        return f"a {annotation.kind}" if issubclass(annotation, Component) else "a mapping"
+        return a(annotation.kind) if issubclass(annotation, Component) else "a mapping"
     return NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
@@ -155,6 +155,11 @@ def _describe_list(args: tuple[Any, ...], *, fixed: bool) -> str:
 
 def _plural(singular: str) -> str:
     return singular.removeprefix("a ") + "s" if singular.startswith("a ") else singular
+
+
+def a(noun: str) -> str:
+    """The noun with its article: `a space`, `an objective`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _choice(words: list[str]) -> str:
@@ -177,7 +182,7 @@ def show(value: Any) -> str:
         text = str(value)
         return repr(text if len(text) <= 60 else text[:57] + "...")
     if isinstance(value, Section | Mapping):
-        return f"a {value.kind}" if isinstance(value, Component) else "a mapping"
+        return a(value.kind) if isinstance(value, Component) else "a mapping"
     if isinstance(value, list | tuple | set | frozenset):
         inside = ", ".join(show(item) for item in value)
         return f"[{inside}]" if len(inside) <= 60 else f"a list of {len(value)}"

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,14 +51,6 @@ class Component(Section):
     def is_kind(cls) -> bool:
         """Whether this class is a kind's base (it has a kind and no name) and not a component."""
         return "kind" in cls.__dict__
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        if cls.is_kind():  # any registered component may stand here: config/schema.py writes the definition
-            return {"$ref": f"#/$defs/{cls.kind}"}
-        return handler(schema)
 
 
 class Default:
