@@ -11,6 +11,7 @@ import torch
 from diffloom import config
 from diffloom.assembly import assemble
 from diffloom.checkpoint import load_strict, open_checkpoint
+from diffloom.device import usable_device
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
 from diffloom.training.run_folder import checkpoint_of
@@ -35,7 +36,7 @@ def load(
     load_strict(pipeline.module, checkpoint.tensors(weights), place=str(checkpoint.path))
     pipeline.weights_digest = checkpoint.digest(weights)
     pipeline.module.eval()
-    return pipeline.to(device or default_device())
+    return pipeline.to(usable_device(device))
 
 
 def build(
@@ -52,9 +53,4 @@ def build(
     """
     registry = load_registry(plugins)
     resolved = config.load(source, overrides, registry=registry)
-    return assemble(resolved.document, registry=registry, seed=seed).to(device or default_device())
-
-
-def default_device() -> torch.device:
-    """CUDA where there is any, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return assemble(resolved.document, registry=registry, seed=seed).to(usable_device(device))
