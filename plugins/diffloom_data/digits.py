@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from diffloom.errors import DataError
 from diffloom.kinds import Data, Examples, ImageInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
 
 SHAPE = ImageInfo(height=8, width=8, channels=1)
 
@@ -27,6 +32,10 @@ class Digits(Data):
     """Share of the images that `heldout` keeps from `train`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Chooses which images are held out."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        return (cls(), cls(split="heldout", holdout=0.1, seed=3), cls(split="all"))
 
     def build(self, *, image: ImageInfo) -> Examples:
         """Load the images. Raises DataError when the picture is not 8×8 with one channel."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from diffloom.errors import DataError
 from diffloom.kinds import Data, Examples, ImageInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
 
 
 class ImageFolder(Data):
@@ -31,6 +36,19 @@ class ImageFolder(Data):
     """Mirror left and right half of the time."""
     unreadable: Literal["skip", "refuse"] = "refuse"
     """What to do with files that cannot be decoded: warn, naming them, and go on; or stop and name all."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        import numpy as np
+        from PIL import Image
+
+        pixels_NHWC = np.random.default_rng(0).integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
+        for index, pixels_HWC in enumerate(pixels_NHWC):
+            file = folder / ("cat", "dog")[index % 2] / f"{index}.png"
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels_HWC).save(file)
+        path = str(folder)
+        return (cls(path=path), cls(path=path, labels=False, crop="random", flip=True, unreadable="skip"))
 
     def build(self, *, image: ImageInfo) -> Examples:
         """List and check the files. Raises DataError for a folder that is missing, empty or not readable,

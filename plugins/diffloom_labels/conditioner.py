@@ -11,6 +11,8 @@ from diffloom.kinds import Conditioner, ConditionInfo, DataInfo
 from diffloom_labels.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
     from typing_extensions import Self
 
@@ -24,6 +26,10 @@ class ClassLabel(Conditioner):
 
     classes: PositiveInt | ClassNames | None = None
     """How many classes, or their names in the order of their ids; null takes the names from the data."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        return (cls(classes=10, dropout=0.1), cls(classes=("bird", "cat", "dog")), cls(classes=1))
 
     @field_validator("classes")
     @classmethod
