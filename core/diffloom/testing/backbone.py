@@ -1,0 +1,195 @@
+"""Laws of the kind `backbone`. Legend: B batch, C channels, H height, W width, D width, L tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from diffloom.condition import Condition
+from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
+from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
+from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
+from diffloom.testing.oracle import normal
+
+SLOTS = {
+    "no condition": ConditionInfo(),
+    "class_B": ConditionInfo(classes=5),
+    "vector_BD": ConditionInfo(vector=6),
+    "tokens_BLD": ConditionInfo(tokens=8),
+    "concat_BCHW": ConditionInfo(concat=2),
+}
+
+
+def builds(component: Backbone) -> None:
+    """It fits some space; what it refuses, a size or a condition, it refuses by ValueError."""
+    expect(component.downsampling >= 1, "a downsampling factor of at least 1", component.downsampling)
+    for space, _, condition in _accepted(component):
+        expect_module(component.build(space=space, condition=condition), ("forward",))
+
+
+def gives_the_space_s_shape(component: Backbone) -> None:
+    """C channels come out, 2·C with learn_variance, in x's dtype and on its device, for any batch size."""
+    for space, _, condition in _accepted(component):
+        for learned in (False, True):
+            variant = component.model_copy(update={"learn_variance": learned})
+            try:
+                module = awake(variant.build(space=space, condition=condition))
+            except ValueError:
+                if not learned:
+                    raise
+                continue  # a backbone may refuse to learn the variance
+            wanted = (space.channels * (2 if learned else 1), space.height, space.width)
+            for batch in (1, 3):
+                inputs = _inputs(space, condition, batch, dtype=torch.float32)
+                before = inputs[0].clone()
+                output = _output(module, inputs)
+                expect(output.shape[1:] == wanted, f"an output of (B, {wanted})", tuple(output.shape))
+                expect(len(output) == batch, f"{batch} rows", len(output))
+                expect(output.dtype == torch.float32, "float32, as x is", output.dtype)
+                expect(output.device == inputs[0].device, f"x's device {inputs[0].device}", output.device)
+                expect(bool(output.isfinite().all()), "finite output", "inf or NaN")
+                expect(torch.equal(inputs[0], before), "x to be left as it was", "x changed in place")
+
+
+def rows_are_independent(component: Backbone) -> None:
+    """In float64, which it runs in, a row is the same alone as in a batch."""
+    for space, slot, condition in _accepted(component):
+        module = awake(component.build(space=space, condition=condition)).double()
+        x, t, filled = _inputs(space, condition, 3)
+        together = _output(module, (x, t, filled))
+        expect(together.dtype == torch.float64, "float64, as x is", together.dtype)
+        for row in range(3):
+            alone = _output(module, (x[row : row + 1], t[row : row + 1], _rows(filled, slice(row, row + 1))))
+            expect_close(alone, together[row : row + 1], within=1e-10, what=f"with {slot}, row {row} alone")
+
+
+def reads_all_its_inputs(component: Backbone) -> None:
+    """The output depends on x, on t, and on every condition that build() took."""
+    for space, slot, condition in _accepted(component):
+        module = awake(component.build(space=space, condition=condition)).double()
+        x, t, filled = _inputs(space, condition, 2)
+        output = _output(module, (x, t, filled))
+        others = {"x": (x.flip(0), t, filled), "t": (x, t + 300, filled)}
+        if condition != ConditionInfo():
+            others[slot] = (x, t, _rows(filled, slice(None, None)).map(lambda value: value.flip(0)))
+        for what, inputs in others.items():
+            change = (_output(module, inputs) - output).abs().amax(dim=(1, 2, 3)).min().item()
+            expect(change > 1e-9, f"the output to depend on {what}", "the same output for another")
+
+
+def ignores_masked_tokens(component: Backbone) -> None:
+    """Where the mask is false, what the token holds does not matter."""
+    for space, slot, condition in _accepted(component):
+        if slot == "tokens_BLD":
+            module = awake(component.build(space=space, condition=condition)).double()
+            x, t, filled = _inputs(space, condition, 2)
+            assert filled.tokens_BLD is not None
+            mask_BL = torch.tensor([[True, True, False], [True, False, False]])
+            other_BLD = torch.where(mask_BL[..., None], filled.tokens_BLD, filled.tokens_BLD + 1)
+            output = _output(module, (x, t, Condition(tokens_BLD=filled.tokens_BLD, mask_BL=mask_BL)))
+            again = _output(module, (x, t, Condition(tokens_BLD=other_BLD, mask_BL=mask_BL)))
+            expect_close(again, output, within=1e-10, what="output with other masked tokens")
+
+
+def trains_every_weight(component: Backbone) -> None:
+    """A gradient reaches every parameter, of every matrix one that is not zero."""
+    for space, slot, condition in _accepted(component):
+        module = awake(component.build(space=space, condition=condition)).double()
+        output = module(*_inputs(space, condition, 3))
+        (output * normal(output.shape, seed=9)).sum().backward()
+        bare = [
+            name
+            for name, weight in module.named_parameters()
+            if weight.requires_grad and (weight.grad is None or (weight.dim() > 1 and not weight.grad.any()))
+        ]
+        expect(not bare, f"with {slot}, a gradient for every weight", f"none for {', '.join(bare[:5])}")
+
+
+def evaluates_alike_twice(component: Backbone) -> None:
+    """In evaluation mode the output is a function of the inputs: no dropout, no state."""
+    space, _, condition = next(_accepted(component))
+    module = awake(component.build(space=space, condition=condition))
+    inputs = _inputs(space, condition, 2, dtype=torch.float32)
+    expect(torch.equal(_output(module, inputs), _output(module, inputs)), "equal outputs twice", "others")
+
+
+def is_told_by_seed_and_weights(component: Backbone) -> None:
+    """Equal seeds build equal weights, and the state_dict holds all that the output depends on."""
+    space, _, condition = next(_accepted(component))
+    inputs = _inputs(space, condition, 1, dtype=torch.float32)
+    expect_seeded(lambda: component.build(space=space, condition=condition))
+    expect_state_tells_all(
+        lambda: component.build(space=space, condition=condition), lambda module: _output(module, inputs)
+    )
+
+
+def _accepted(component: Backbone) -> Iterator[tuple[SpaceInfo, str, ConditionInfo]]:
+    """A square space for each condition it takes, then an oblong one if it takes that."""
+    factor = component.downsampling
+    sides = [
+        side for side in sorted({2 * factor, 8, 16, 32, 64}) if side >= 2 * factor and side % factor == 0
+    ]
+    taken = None
+    for slot, condition in SLOTS.items():
+        for side in [taken] if taken else sides:
+            if _takes(component, space := SpaceInfo(channels=3, height=side, width=side), condition):
+                taken = side
+                yield space, slot, condition
+                break
+    if taken is None:
+        raise BrokenLawError(f"expected it to build for a square space of {sides} pixels; it refuses all")
+    oblong = SpaceInfo(channels=4, height=taken, width=2 * taken)
+    if _takes(component, oblong, ConditionInfo()):
+        yield oblong, "no condition", ConditionInfo()
+
+
+def _takes(component: Backbone, space: SpaceInfo, condition: ConditionInfo) -> bool:
+    try:
+        with torch.device("meta"):  # whether it fits, without the work of initialising
+            component.build(space=space, condition=condition)
+    except ValueError:
+        return False
+    return True
+
+
+def _inputs(
+    space: SpaceInfo, condition: ConditionInfo, batch: int, *, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, Condition]:
+    """Keyed x_BCHW, t_B in float32 whatever x is, and a condition that fills the slots."""
+
+    def draw(*shape: int) -> Tensor:
+        return normal((batch, *shape), seed=sum(shape), dtype=dtype)
+
+    filled = Condition(
+        class_B=torch.arange(batch) % condition.classes if condition.classes else None,
+        vector_BD=draw(condition.vector) if condition.vector else None,
+        tokens_BLD=draw(3, condition.tokens) if condition.tokens else None,
+        concat_BCHW=draw(condition.concat, space.height, space.width) if condition.concat else None,
+    )
+    t_B = torch.tensor([3.0, 250.5, 600.0])[:batch]
+    return draw(*space.shape), t_B, filled
+
+
+def _rows(condition: Condition, rows: slice) -> Condition:
+    return condition.map(lambda value: value[rows])
+
+
+def _output(module: nn.Module, inputs: tuple[Tensor, Tensor, Condition]) -> Tensor:
+    with torch.no_grad():
+        output = module(*inputs)
+    assert isinstance(output, Tensor)
+    return output
+
+
+CHECKS: tuple[Check, ...] = (
+    builds,
+    gives_the_space_s_shape,
+    rows_are_independent,
+    reads_all_its_inputs,
+    ignores_masked_tokens,
+    trains_every_weight,
+    evaluates_alike_twice,
+    is_told_by_seed_and_weights,
+)

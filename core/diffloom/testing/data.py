@@ -1,0 +1,109 @@
+"""Laws of the kind `data`. Legend: C channels, H height, W width."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffloom.errors import DataError
+from diffloom.kinds import Data, Examples, ImageInfo
+from diffloom.process import keyed_generator
+from diffloom.testing.checks import BrokenLawError, Check, expect
+
+IMAGES = [
+    ImageInfo(height=side, width=side, channels=channels)
+    for side in (8, 16, 28, 32, 64)
+    for channels in (1, 3)
+]
+
+
+def opens(component: Data) -> None:
+    """It fits some picture; what it refuses, it refuses by DataError."""
+    image, examples = _opened(component)
+    expect(len(examples) > 0, "at least one example", len(examples))
+    expect(
+        examples.info.examples == len(examples),
+        f"info to say {len(examples)} examples",
+        examples.info.examples,
+    )
+    refused = ImageInfo(height=image.height, width=image.width, channels=image.channels + 4)
+    try:
+        again = component.build(image=refused)
+    except DataError:
+        return
+    came = again.example(0, _rng(0)).image_CHW.shape
+    expect(came == refused.shape, f"a picture of {refused.shape}, or a DataError", came)
+
+
+def gives_pictures(component: Data) -> None:
+    """Every example is float32 of the picture's shape with values in [-1, 1], and not all are one."""
+    image, examples = _opened(component)
+    for index in _indices(examples):
+        picture = examples.example(index, _rng(index)).image_CHW
+        expect(isinstance(picture, np.ndarray), "a numpy array", type(picture).__name__)
+        expect(picture.dtype == np.float32, "float32", picture.dtype)
+        expect(picture.shape == image.shape, f"the shape {image.shape}", picture.shape)
+        low, high = float(picture.min()), float(picture.max())
+        expect(-1 <= low <= high <= 1, f"values of example {index} in [-1, 1]", (low, high))
+    first, *others = [examples.example(i, _rng(i)).image_CHW for i in _indices(examples)]
+    differ = not others or any(not np.array_equal(first, other) for other in others)
+    expect(differ, "pictures that differ", "one picture for all")
+
+
+def depends_on_index_and_rng_alone(component: Data) -> None:
+    """The same example and the same key give the same picture, in any order, whatever was done to the first."""
+    _, examples = _opened(component)
+    indices = _indices(examples)
+    first = {i: examples.example(i, _rng(i)) for i in indices}
+    kept = {i: (example.image_CHW.copy(), dict(example.conditions)) for i, example in first.items()}
+    for example in first.values():
+        if example.image_CHW.flags.writeable:
+            example.image_CHW[...] = 0.123
+    reopened = _opened(component)[1]
+    for source in (examples, reopened):
+        for i in reversed(indices):
+            again = source.example(i, _rng(i))
+            same = np.array_equal(again.image_CHW, kept[i][0]) and again.conditions == kept[i][1]
+            expect(same, f"example {i} to be the same again", "another")
+
+
+def names_its_conditions(component: Data) -> None:
+    """Every example has the same conditions; labels lie within the classes that info names."""
+    _, examples = _opened(component)
+    keys = examples.example(0, _rng(0)).conditions.keys()
+    for index in _indices(examples):
+        conditions = examples.example(index, _rng(index)).conditions
+        expect(conditions.keys() == keys, f"the conditions {sorted(keys)}", sorted(conditions))
+        for key, names in examples.info.classes.items():
+            expect(key in conditions, f"the condition {key!r}, whose classes info names", sorted(conditions))
+            _expect_label(key, conditions[key], names)
+
+
+def _expect_label(key: str, label: object, names: tuple[str, ...]) -> None:
+    known = label in names if isinstance(label, str) else isinstance(label, int) and 0 <= label < len(names)
+    expect(known, f"{key} to be an id below {len(names)} or one of {names[:5]}", repr(label))
+
+
+def _opened(component: Data) -> tuple[ImageInfo, Examples]:
+    """The first picture it fits, and its examples."""
+    reasons = []
+    for image in IMAGES:
+        try:
+            return image, component.build(image=image)
+        except DataError as error:
+            reasons.append(f"{image.shape}: {error}")
+    raise BrokenLawError(
+        f"expected it to fit one of {len(IMAGES)} pictures; it refuses all, at last {reasons[-1]}"
+    )
+
+
+def _indices(examples: Examples) -> list[int]:
+    """The first, the last, and some between."""
+    last = len(examples) - 1
+    return sorted({0, last, last // 2, last // 3, min(1, last), min(2, last)})
+
+
+def _rng(index: int) -> np.random.Generator:
+    return keyed_generator(3, index, 0, "conformance")
+
+
+CHECKS: tuple[Check, ...] = (opens, gives_pictures, depends_on_index_and_rng_alone, names_its_conditions)

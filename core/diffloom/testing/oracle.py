@@ -1,0 +1,121 @@
+"""Closed forms to examine parts against: noise levels, data whose perfect denoiser is known, a reference process.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffloom.process import CLEAN, Denoised, Draws, Level
+
+
+def preserving(count: int) -> tuple[Level, ...]:
+    """Variance-preserving levels, evenly spaced in log-SNR, then clean: 2·log(alpha/sigma) from −9 to 11."""
+    return _levels([(math.sqrt(_sigmoid(snr)), math.sqrt(_sigmoid(-snr))) for snr in _spread(-9, 11, count)])
+
+
+def exploding(count: int) -> tuple[Level, ...]:
+    """Variance-exploding levels, sigma falling geometrically from 50 to 0.02, then clean."""
+    return _levels([(1.0, math.exp(x)) for x in _spread(math.log(50), math.log(0.02), count)])
+
+
+def flowing(count: int) -> tuple[Level, ...]:
+    """Levels of a straight flow, alpha = 1 − sigma with sigma from 0.99 to 0.01, then clean."""
+    return _levels([(1 - sigma, sigma) for sigma in _spread(0.99, 0.01, count)])
+
+
+def normal(
+    shape: Sequence[int], *, step: int = 0, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Keyed standard normal noise (B, ...); row b depends on b, step and seed only."""
+    return Draws.of(seed, range(shape[0]), step).normal("conformance", shape[1:], dtype=dtype)
+
+
+@dataclass(frozen=True)
+class GaussianData:
+    """Pixels that are independent and normal; `std` 0 is a single picture.
+
+    The perfect denoiser is E[x₀ | x_t] = mean + alpha·std² / (alpha²·std² + sigma²) · (x_t − alpha·mean).
+    """
+
+    mean: Tensor | float
+    std: float = 0.0
+
+    def __call__(self, x: Tensor, level: Level) -> Denoised:
+        gain = level.alpha * self.std**2 / (level.alpha**2 * self.std**2 + level.sigma**2)
+        x0 = self.mean + gain * (x - level.alpha * self.mean)
+        return Denoised(x0_BCHW=x0.to(x.dtype), eps_BCHW=((x - level.alpha * x0) / level.sigma).to(x.dtype))
+
+    def at(self, level: Level, noise: Tensor) -> Tensor:
+        """x_t of this level, made of standard normal noise."""
+        return level.alpha * self.mean + math.sqrt(level.alpha**2 * self.std**2 + level.sigma**2) * noise
+
+
+class Posterior:
+    """The variance β̃ of q(x_s | x_t, x₀) (Ho et al. 2020, eq. 7): exact for a single picture."""
+
+    def std(self, current: Level, following: Level, denoised: Denoised) -> float:
+        """Standard deviation of the step."""
+        return following.sigma / current.sigma * math.sqrt(stride_beta(current, following))
+
+
+def stride_beta(current: Level, following: Level) -> float:
+    """Variance of q(x_t | x_s): sigma_t² − (alpha_t/alpha_s)²·sigma_s²."""
+    ratio = current.alpha / following.alpha
+    return current.sigma**2 - ratio**2 * following.sigma**2
+
+
+class Quarter:
+    """A variance-preserving schedule: the angle atan(sigma/alpha) rises evenly through a quarter turn."""
+
+    steps = 64
+    prior_std = 1.0
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """cos of the angle."""
+        return self._angle(t).cos()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """sin of the angle."""
+        return self._angle(t).sin()
+
+    def levels(self, times: Sequence[float]) -> tuple[Level, ...]:
+        """The levels at these times, then clean."""
+        angles = self._angle(torch.tensor(times, dtype=torch.float64)).tolist()
+        return (*(Level(t, math.cos(a), math.sin(a)) for t, a in zip(times, angles, strict=True)), CLEAN)
+
+    def _angle(self, t: Tensor) -> Tensor:
+        return (t.double() + 1) / (self.steps + 1) * (math.pi / 2)
+
+
+class Noise:
+    """The prediction ε."""
+
+    def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+        """ε itself."""
+        return eps
+
+    def x0_eps(
+        self, output: Tensor, x_t: Tensor, alpha: Tensor | float, sigma: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        """x₀ from ε."""
+        return (x_t - sigma * output) / alpha, output
+
+
+def _levels(pairs: list[tuple[float, float]]) -> tuple[Level, ...]:
+    last = len(pairs) - 1
+    return (*(Level(float(last - i), alpha, sigma) for i, (alpha, sigma) in enumerate(pairs)), CLEAN)
+
+
+def _spread(start: float, end: float, count: int) -> list[float]:
+    return [start + (end - start) * i / max(count - 1, 1) for i in range(count)]
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))

@@ -1,0 +1,137 @@
+"""Laws of the kind `space`. Legend: B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from diffloom.kinds import ImageInfo, Space
+from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
+from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
+from diffloom.testing.oracle import normal
+
+IMAGES = [
+    ImageInfo(height=height, width=width, channels=channels)
+    for height, width in ((16, 16), (8, 24), (32, 32), (64, 64), (256, 256))
+    for channels in (1, 3)
+]
+
+
+def builds(component: Space) -> None:
+    """It fits some picture; what it refuses, it refuses by ValueError in info(), before anything is built."""
+    for image in _accepted(component):
+        expect_module(component.build(image=image), ("encode", "decode"))
+
+
+def has_the_shapes_it_says(component: Space) -> None:
+    """encode() gives info()'s shape and decode() the picture's, finite, in the input's dtype."""
+    for image in _accepted(component):
+        info = component.info(image)
+        expect(min(info.shape) >= 1, "a shape of positive sizes", info)
+        for dtype in (torch.float32, torch.float64):
+            module = awake(component.build(image=image)).to(dtype)
+            for batch in (1, 3):
+                images = _images(image, batch).to(dtype)
+                x = _encode(module, images)
+                back = _decode(module, x)
+                for name, value, shape in (("encode", x, info.shape), ("decode", back, image.shape)):
+                    expect(
+                        value.shape == (batch, *shape), f"{name}() to give (B, *{shape})", tuple(value.shape)
+                    )
+                    expect(value.dtype == dtype, f"{name}() to keep {dtype}", value.dtype)
+                    expect(bool(value.isfinite().all()), f"finite values of {name}()", "inf or NaN")
+
+
+def gives_back_the_picture(component: Space) -> None:
+    """A space that says `lossless` decodes what it encoded to the picture, to 1e-10 in float64; and conversely."""
+    if component.lossless:
+        for image in _accepted(component):
+            module = component.build(image=image).double().eval()
+            images = _images(image, 2)
+            expect_close(
+                _decode(module, _encode(module, images)), images, within=1e-10, what="decode(encode(images))"
+            )
+            x = normal((2, *component.info(image).shape))
+            expect_close(_encode(module, _decode(module, x)), x, within=1e-10, what="encode(decode(x))")
+
+
+def tells_pictures_apart(component: Space) -> None:
+    """Another picture has another encoding, and another point another picture."""
+    image = next(_accepted(component))
+    module = awake(component.build(image=image)).double()
+    x = _encode(module, _images(image, 2))
+    expect(not torch.equal(x[0], x[1]), "two pictures to have two encodings", "one")
+    back = _decode(module, x)
+    expect(not torch.equal(back[0], back[1]), "two encodings to decode to two pictures", "one")
+
+
+def rows_are_independent(component: Space) -> None:
+    """A row is the same alone as in a batch, and twice: encoding and decoding draw nothing."""
+    for image in _accepted(component):
+        module = awake(component.build(image=image)).double()
+        images = _images(image, 3)
+        x = _encode(module, images)
+        back = _decode(module, x)
+        for row in range(3):
+            alone = slice(row, row + 1)
+            expect_close(
+                _encode(module, images[alone]), x[alone], within=1e-10, what=f"encoding of row {row} alone"
+            )
+            expect_close(
+                _decode(module, x[alone]), back[alone], within=1e-10, what=f"decoding of row {row} alone"
+            )
+
+
+def is_told_by_seed_and_weights(component: Space) -> None:
+    """Equal seeds build equal weights, and the state_dict holds all that encoding and decoding depend on."""
+    image = next(_accepted(component))
+    images = _images(image, 1).float()
+    expect_seeded(lambda: component.build(image=image))
+    expect_state_tells_all(
+        lambda: component.build(image=image), lambda module: _decode(module, _encode(module, images))
+    )
+
+
+def _accepted(component: Space) -> Iterator[ImageInfo]:
+    """The first three pictures that info() takes."""
+    count = 0
+    for image in IMAGES:
+        try:
+            component.info(image)
+        except ValueError:
+            continue
+        yield image
+        if (count := count + 1) == 3:
+            return
+    if not count:
+        raise BrokenLawError(
+            f"expected it to take a picture of {', '.join(str(image.shape) for image in IMAGES)}"
+        )
+
+
+def _images(image: ImageInfo, batch: int) -> Tensor:
+    """Keyed pictures in [-1, 1], float64."""
+    return normal((batch, *image.shape)).mul(0.5).tanh()
+
+
+def _encode(module: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return cast(Tensor, module.encode(images.clone()))  # type: ignore[operator]
+
+
+def _decode(module: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return cast(Tensor, module.decode(x.clone()))  # type: ignore[operator]
+
+
+CHECKS: tuple[Check, ...] = (
+    builds,
+    has_the_shapes_it_says,
+    gives_back_the_picture,
+    tells_pictures_apart,
+    rows_are_independent,
+    is_told_by_seed_and_weights,
+)
