@@ -29,6 +29,8 @@ class Composer:
 
     registry: Registry
     findings: Findings = field(default_factory=Findings)
+    incomplete: bool = False
+    """Whether a text could not be read whole, so that nobody knows which keys are missing."""
 
     def file(self, location: Location, text: str, chain: tuple[Location, ...] = ()) -> Branch:
         """A file's tree with what it extends merged under it; `chain` are the files that led here."""
@@ -51,6 +53,7 @@ class Composer:
     def rooted(self, root: Node, source: Source) -> Branch:
         """The root as a mapping, without `use:`, which is read here."""
         if not isinstance(root, Branch):
+            self.incomplete = True
             if not isinstance(root, Broken):
                 self.findings.add(root.place, "", f"expected a mapping of keys, got {show(plain(root))}")
             return Branch({}, root.place)
@@ -88,6 +91,7 @@ class Composer:
             text = text_of(location)
         except ValueError as error:
             self.findings.add(leaf.place, "extends", f"{name}: {error}")
+            self.incomplete = True
             return None
         return self.file(location, text, chain)
 
@@ -118,11 +122,12 @@ class Composer:
             source = Source(f"override {text!r}", use=root.place.source.use, lined=False)
             place = Place(source)
             path, equals, value = text.partition("=")
-            keys = path.strip().split(".")
+            path = path.strip()
+            keys = path.split(".")
             if not equals or not all(keys):
                 self.findings.add(place, "", "expected key.path=value, such as train.steps=100")
                 continue
-            node = read(value, source=source, findings=self.findings)
+            node = read(value, source=source, findings=self.findings, path=path)
             if node is None:
                 if value.strip():
                     self.findings.add(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from diffloom.registry import did_you_mean
+
 SHIPPED = "diffloom:"
 """What the name of a shipped configuration begins with."""
 
@@ -39,7 +41,8 @@ def locate(name: str | Path, *, beside: Location | None = None) -> Location:
     if isinstance(name, str) and name.startswith(SHIPPED):
         wanted = name.removeprefix(SHIPPED)
         if wanted not in shipped():
-            raise ValueError(f"no such shipped configuration; there are {', '.join(shipped())}")
+            hint = did_you_mean(wanted, shipped()) or f"; there are {', '.join(shipped())}"
+            raise ValueError(f"no such shipped configuration{hint}")
         return Location(name, shipped_folder() / f"{wanted}.yaml")
     if beside is None:
         return Location(str(name), Path(name))

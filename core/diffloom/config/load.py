@@ -76,6 +76,7 @@ def parse(text: str, *, name: str, registry: Registry) -> Resolved:
     root = composer.text(text, Source(name))
     if (entry := root.entries.get("extends")) is not None:
         composer.findings.add(entry.key_place, "extends", "only a file on disk can extend another")
+        composer.incomplete = True
     return _resolved(composer, root, (), text)
 
 
@@ -83,6 +84,8 @@ def _resolved(composer: Composer, root: Branch, overrides: Sequence[str], given:
     findings, registry = composer.findings, composer.registry
     resolver = Resolver(registry, findings)
     root = composer.overridden(root, overrides)
+    if composer.incomplete:
+        findings.raise_any()
     document = resolver.section(WHOLE, root, "", root.place)
     findings.raise_any()
     assert isinstance(document, Document)

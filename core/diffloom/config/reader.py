@@ -19,14 +19,14 @@ LARGEST = 20_000
 """Values in one text, with every alias written out: small texts of nested aliases can mean billions."""
 
 
-def read(text: str, *, source: Source, findings: Findings) -> Node | None:
-    """The text's one document; None when it holds none (nothing, or comments alone).
+def read(text: str, *, source: Source, findings: Findings, path: str = "") -> Node | None:
+    """The text's one document, which stands at `path`; None when it holds none (nothing, or comments alone).
 
     Raises ConfigError at once where the text is no YAML; everything else that is wrong goes to `findings`.
     """
     reader = _Reader(source, findings)
     try:
-        return reader.document(yaml.parse(text, Loader=yaml.SafeLoader))
+        return reader.document(yaml.parse(text, Loader=yaml.SafeLoader), path)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)
@@ -73,14 +73,14 @@ class _Reader:
         assert mark is not None
         return Place(self.source, mark.line + 1, mark.column + 1)
 
-    def document(self, events: Iterator[yaml.Event]) -> Node | None:
+    def document(self, events: Iterator[yaml.Event], path: str) -> Node | None:
         root: Node | None = None
         documents = 0
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
             elif isinstance(event, yaml.NodeEvent):
-                node = self.node(event, events, "", 0)
+                node = self.node(event, events, path, 0)
                 if documents > 1:
                     self.findings.add(
                         self.place(event.start_mark), "", "a second document begins here; a file holds one"
