@@ -9,6 +9,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
     from typing_extensions import Self
 
@@ -46,13 +48,35 @@ class UNet(Backbone):
     time_frequency_shift: Literal[0, 1] = 1
     """The slowest wave of the time embedding: 1 ends at exactly 1/10000 (the paper), 0 just before it."""
 
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        """Small networks that differ in every switch: the default takes minutes to examine."""
+        return (
+            cls(channels=(16, 32), attention_resolutions=(8,), norm_groups=4, dropout=0.1),
+            cls(
+                channels=(8,),
+                blocks_per_level=1,
+                attention_resolutions=(),
+                head_channels=4,
+                norm_groups=2,
+                downsample_padding="symmetric",
+                time_cos_first=True,
+                time_frequency_shift=0,
+            ),
+        )
+
     @model_validator(mode="after")
-    def _groups_divide(self) -> Self:
+    def _groups_fit(self) -> Self:
         odd = [str(width) for width in self.channels if width % self.norm_groups]
         if odd:
             raise ValueError(
                 f"norm_groups {self.norm_groups} does not divide the channels {', '.join(odd)}; "
                 "give widths that are multiples of it, or another norm_groups"
+            )
+        if set(self.channels) == {self.norm_groups}:
+            raise ValueError(
+                f"norm_groups {self.norm_groups} puts every channel in a group of its own, which normalises away "
+                "the embeddings of time and class that are added to it; give fewer groups"
             )
         return self
 
@@ -83,6 +107,12 @@ class UNet(Backbone):
                 f"{len(self.channels)} levels need a height and width divisible by {self.downsampling}, "
                 f"and the space is {space.height} x {space.width}; give fewer channels or another size"
             )
+        for level, width in enumerate(self.channels):
+            if width * (space.height >> level) * (space.width >> level) == self.norm_groups:
+                raise ValueError(
+                    f"norm_groups {self.norm_groups} puts each of the {width} channels of a 1 x 1 level in a "
+                    "group of its own, and a single number always normalises to zero; give fewer groups"
+                )
         from diffloom_unet.model import UNetModel
 
         return UNetModel(
