@@ -14,6 +14,7 @@ class Pixel(Space):
     """Diffuses the pixels themselves: encoding and decoding change nothing."""
 
     name = "pixel"
+    lossless = True
 
     def info(self, image: ImageInfo) -> SpaceInfo:
         return SpaceInfo(channels=image.channels, height=image.height, width=image.width)
