@@ -46,6 +46,8 @@ def save_checkpoint(
     try:
         hidden.mkdir(parents=True)
         save_file(_unshared(flat), hidden / path.name, metadata={KEY: header.to_json()})
+        # safetensors makes files for their owner alone; this one is as open as the folder it was made in.
+        (hidden / path.name).chmod(hidden.stat().st_mode & 0o666)
         _sync(hidden / path.name)
         (hidden / path.name).rename(path)
         _sync(path.parent)

@@ -1,0 +1,56 @@
+"""Before the first step: open the data, let the model learn from them what it must, and refuse what cannot work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffloom.config.document import Document, Train
+from diffloom.errors import ConfigError, DataError, Problem
+from diffloom.kinds import Conditioner, DataInfo, Examples
+from diffloom.process import keyed_generator
+from diffloom.registry import did_you_mean
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data and a configuration that fit each other."""
+
+    document: Document
+    """The configuration, completed with what the data know."""
+    train: Train
+    examples: Examples
+
+
+def prepare(document: Document) -> Prepared:
+    """Open the data of a configuration and check them against it.
+
+    Raises ConfigError when the configuration has no `data` or no `train`, and DataError when there are no examples,
+    or when a conditioner cannot take what they give.
+    """
+    if document.data is None or document.train is None:
+        lacking = [name for name in ("data", "train") if getattr(document, name) is None]
+        raise ConfigError([Problem(name, f"training needs a `{name}:` section") for name in lacking])
+    examples = document.data.build(image=document.image.info)
+    if len(examples) == 0:
+        raise DataError("data: there are no examples")
+    first = examples.example(0, keyed_generator(document.train.seed, 0, 0, "example")).conditions
+    learned = {}
+    for key, conditioner in document.conditioners.items():
+        if key not in first:
+            there = ", ".join(sorted(first)) or "none"
+            raise DataError(
+                f"conditioners.{key}: the data give no condition {key!r}{did_you_mean(key, first)} "
+                f"(they give: {there}); name the conditioner after one of these, or remove it"
+            )
+        learned[key] = conditioner.learn(key, examples.info)
+        _require_takes(learned[key], key, first[key], examples.info)
+    return Prepared(document.model_copy(update={"conditioners": learned}), document.train, examples)
+
+
+def _require_takes(conditioner: Conditioner, key: str, first: object, data: DataInfo) -> None:
+    """Raises DataError unless the conditioner takes the first example's condition and the id of every class."""
+    try:
+        for raw in (first, *range(len(data.classes.get(key, ())))):
+            conditioner.check(raw)
+    except ValueError as error:
+        raise DataError(f"conditioners.{key}: does not take what the data give: {error}") from error

@@ -1,0 +1,173 @@
+"""`train`: a configuration and a folder → a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+
+from diffloom import config
+from diffloom.assembly import assemble
+from diffloom.checkpoint import open_checkpoint, remove_unfinished
+from diffloom.config import Resolved
+from diffloom.config.plain import plain
+from diffloom.errors import RunError
+from diffloom.hooks import RunInfo
+from diffloom.observers import Observers
+from diffloom.plugins import Plugins, load_plugins
+from diffloom.training.changes import changes, require_resumable
+from diffloom.training.feed import Feed
+from diffloom.training.interrupt import Interrupt, TrainingInterrupted
+from diffloom.training.loop import Loop
+from diffloom.training.metrics import MetricsFile
+from diffloom.training.preparation import Prepared, prepare
+from diffloom.training.previews import Previews
+from diffloom.training.progress import Progress, Silent
+from diffloom.training.run_folder import RunFolder
+from diffloom.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run left."""
+
+    folder: Path
+    """The run folder; `diffloom.load` takes it."""
+    step: int
+    """Optimiser steps taken in all."""
+    checkpoint: Path
+    """The last checkpoint."""
+
+
+def train(
+    resolved: Resolved,
+    folder: str | Path,
+    *,
+    plugins: Plugins | None = None,
+    resume: bool = False,
+    device: torch.device | str | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train the model of a configuration in a new run folder, or go on with one (`resume`).
+
+    `plugins` are those the configuration was read with (the installed ones); `device` is CUDA where there is any.
+    Raises DiffloomError for what the user can mend, NonFiniteLossError when the loss explodes, and
+    TrainingInterrupted, a KeyboardInterrupt, after Ctrl-C or SIGTERM, when everything up to there is saved.
+    """
+    run = RunFolder(folder)
+    run.require(resume=resume)
+    place = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    prepared = prepare(resolved.document)
+    lock = run.hold()
+    try:
+        run.require(resume=resume)  # again, now that no other process can be at it
+        # The caller's generators stay as they are.
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+            session = _Session(run, prepared, plugins or load_plugins(), progress or Silent())
+            session.go(place, given=resolved.given)
+    finally:
+        lock.release()
+    last = prepared.train.steps
+    return Trained(folder=run.path, step=last, checkpoint=run.checkpoint(last))
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One process's part of a run."""
+
+    run: RunFolder
+    prepared: Prepared
+    plugins: Plugins
+    progress: Progress
+
+    def go(self, device: torch.device, *, given: str) -> None:
+        """Take the run from where it is to its end."""
+        run, train = self.run, self.prepared.train
+        remove_unfinished(run.checkpoints)
+        run.remove_leftovers()
+        if run.is_begun:
+            self._require_same()
+        state = self._state(device)
+        text = config.to_yaml(self.prepared.document, self.plugins.registry)
+        run.write_configs(given=given, resolved=text)
+        observers = Observers(self.plugins.manager, RunInfo(run.path, text, state.step, train.steps))
+        metrics = MetricsFile(run.metrics, step=state.step)
+        self.progress.line(f"{run.path}: at step {state.step} of {train.steps}, on {device}")
+        reason = "failed"
+        observers.run_start()
+        self.progress.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
+        try:
+            with Interrupt() as interrupt:
+                self._loop(state, text, metrics, observers, interrupt).run()
+            reason = "finished"
+        except TrainingInterrupted:
+            reason = "interrupted"
+            raise
+        finally:
+            self.progress.end()
+            metrics.close()
+            observers.run_end(state.step, reason)
+        self.progress.line(f"{run.path}: finished after step {state.step}")
+
+    def _require_same(self) -> None:
+        """Raises RunError when the folder's run has another configuration; tells of changes that are allowed."""
+        run, registry = self.run, self.plugins.registry
+        text = run.resolved.read_text(encoding="utf-8")
+        stored = plain(config.parse(text, name=str(run.resolved), registry=registry).document)
+        versions = yaml.safe_load(text)["plugins"]  # as they were then: parsing gives those installed now
+        found = changes({**stored, "plugins": versions}, plain(self.prepared.document))
+        require_resumable(found, run.path)
+        for change in found:
+            self.progress.line(f"changed since the run began: {change}")
+
+    def _state(self, device: torch.device) -> TrainState:
+        """Fresh weights, or those of the newest checkpoint."""
+        prepared = self.prepared
+        pipeline = assemble(prepared.document, seed=prepared.train.seed, registry=self.plugins.registry).to(
+            device
+        )
+        state = TrainState(pipeline, prepared.train)
+        latest = self.run.latest()
+        if latest is not None:
+            state.load(open_checkpoint(latest))
+        return state
+
+    def _loop(
+        self, state: TrainState, text: str, metrics: MetricsFile, observers: Observers, interrupt: Interrupt
+    ) -> Loop:
+        document, train, examples = self.prepared.document, self.prepared.train, self.prepared.examples
+        return Loop(
+            state=state,
+            train=train,
+            loss=document.objective.build(),
+            feed=Feed(
+                examples=examples,
+                keys=tuple(document.conditioners),
+                shape=document.image.info.shape,
+                seed=train.seed,
+                batch_size=train.batch_size,
+                workers=train.workers,
+                pinned=state.pipeline.device.type == "cuda",
+            ),
+            previews=Previews(state.pipeline, examples, seed=train.seed),
+            folder=self.run,
+            config=text,
+            metrics=metrics,
+            observers=observers,
+            progress=self.progress,
+            interrupt=interrupt,
+        )
+
+
+def _usable(name: torch.device | str) -> torch.device:
+    """The device. Raises RunError when there is none of that name here."""
+    try:
+        return torch.empty(0, device=name).device
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # torch raises either, with the whole story on the first line
+        told = str(error).splitlines()[0]
+        raise RunError(f"device {str(name)!r} cannot be used here: {told}; try --device cpu") from error

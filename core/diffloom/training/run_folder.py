@@ -1,0 +1,115 @@
+"""A run folder: where everything of one run is.
+
+config.yaml            the configuration as it was given
+config.resolved.yaml   the same with every default filled in and what the data taught
+checkpoints/           step-00001000.safetensors, the newest few
+metrics.jsonl          one row of figures every `train.log_every` steps
+samples/               step-00001000.png, every `train.sample_every` steps
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from diffloom.errors import CheckpointError, RunError
+from diffloom.training.lock import NAME as LOCK
+from diffloom.training.lock import FolderLock
+from diffloom.training.replacement import SUFFIX, replace_text
+
+CHECKPOINT = re.compile(r"step-(\d{8,})\.safetensors")
+GIVEN, RESOLVED = "config.yaml", "config.resolved.yaml"
+NEWBORN = frozenset({LOCK, GIVEN, "checkpoints", "samples", f".{GIVEN}{SUFFIX}", f".{RESOLVED}{SUFFIX}"})
+"""What a run that was killed before its first step may have left; such a folder counts as empty."""
+
+
+class RunFolder:
+    """The files of one run. Making this object touches nothing."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.given = self.path / GIVEN
+        self.resolved = self.path / RESOLVED
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a run lives here."""
+        return self.resolved.is_file()
+
+    def require(self, *, resume: bool) -> None:
+        """Raises RunError unless a run can begin here, or (`resume`) go on."""
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise RunError(f"{self.path}: is a file; choose another run folder with -o")
+            strangers = self.path.is_dir() and {item.name for item in self.path.iterdir()} - NEWBORN
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be read: {error.strerror}; choose another with -o"
+            ) from error
+        if not resume and strangers:
+            raise RunError(f"{self.path}: exists already; pass --resume to go on, or choose another -o")
+        if resume and not self.path.exists():
+            raise RunError(f"{self.path}: there is no run to resume; leave out --resume to begin one")
+        if resume and strangers and not self.is_begun:
+            raise RunError(f"{self.path}: is no run folder (it has no {RESOLVED}); choose another -o")
+
+    def hold(self) -> FolderLock:
+        """Make the folder where there is none, and lock it. Raises RunError where that fails."""
+        try:
+            for folder in (self.path, self.checkpoints, self.samples):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be made: {error.strerror}; choose another with -o"
+            ) from error
+        return FolderLock(self.path)
+
+    def write_configs(self, *, given: str, resolved: str) -> None:
+        """Write both; the resolved one last, since it says that the run has begun."""
+        replace_text(self.given, given)
+        replace_text(self.resolved, resolved)
+
+    def remove_leftovers(self) -> None:
+        """Remove pictures a killed process left half written. Only while the folder is held."""
+        for rubbish in self.samples.glob(".*.tmp"):
+            rubbish.unlink()
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step belongs."""
+        return self.checkpoints / f"step-{step:08d}.safetensors"
+
+    def picture(self, step: int) -> Path:
+        """Where the samples of a step belong."""
+        return self.samples / f"step-{step:08d}.png"
+
+    def saved(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        found = {int(m[1]): p for p in self.checkpoints.iterdir() if (m := CHECKPOINT.fullmatch(p.name))}
+        return [found[step] for step in sorted(found)]
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint; None where there is none yet."""
+        saved = self.saved()
+        return saved[-1] if saved else None
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest `keep` checkpoints."""
+        for path in self.saved()[:-keep]:
+            path.unlink()
+
+
+def checkpoint_of(source: Path) -> Path:
+    """The checkpoint that a run folder or a checkpoint's own path means. Raises CheckpointError when there is none."""
+    if not source.is_dir():
+        return source
+    latest = RunFolder(source).latest()
+    if latest is None:
+        raise CheckpointError(
+            f"{source}: has no checkpoints yet; train the model first, or name another folder"
+        )
+    return latest
