@@ -1,0 +1,179 @@
+"""Laws that hold for every configuration; hypothesis draws the configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from diffloom.condition import Condition
+from diffloom.kinds import ConditionInfo, SpaceInfo
+from diffloom_unet import UNet, UNetModel
+
+quick = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A configuration, what it is built for, and how many rows it is given."""
+
+    config: UNet
+    space: SpaceInfo
+    info: ConditionInfo
+    rows: int
+
+    def build(self) -> Any:
+        return self.config.build(space=self.space, condition=self.info)
+
+    def inputs(self) -> tuple[Tensor, Tensor, Condition]:
+        """Random x, times and condition."""
+        info, size = self.info, (self.space.height, self.space.width)
+        return (
+            torch.randn(self.rows, *self.space.shape),
+            torch.rand(self.rows) * 999,
+            Condition(
+                class_B=torch.randint(info.classes, (self.rows,)) if info.classes else None,
+                concat_BCHW=torch.randn(self.rows, info.concat, *size) if info.concat else None,
+            ),
+        )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Small networks of every habit."""
+    levels = draw(st.integers(1, 3))
+    sides = st.integers(2, 4).map(lambda side: side << (levels - 1))
+    space = SpaceInfo(channels=draw(st.integers(1, 4)), height=draw(sides), width=draw(sides))
+    resolutions = [min(space.height, space.width) >> level for level in range(levels)]
+    config = UNet(
+        channels=tuple(draw(st.lists(st.sampled_from([8, 16, 24]), min_size=levels, max_size=levels))),
+        blocks_per_level=draw(st.integers(1, 2)),
+        attention_resolutions=tuple(draw(st.sets(st.sampled_from(resolutions)))),
+        head_channels=draw(st.sampled_from([None, 2, 8])),
+        norm_groups=draw(st.sampled_from([1, 2, 4])),
+        dropout=draw(st.sampled_from([0.0, 0.5])),
+        downsample_padding=draw(st.sampled_from(["asymmetric", "symmetric"])),
+        time_cos_first=draw(st.booleans()),
+        time_frequency_shift=draw(st.sampled_from([0, 1])),
+        learn_variance=draw(st.booleans()),
+    )
+    info = ConditionInfo(classes=draw(st.sampled_from([0, 3])), concat=draw(st.sampled_from([0, 2])))
+    return Case(config=config, space=space, info=info, rows=draw(st.integers(1, 4)))
+
+
+@given(case=cases(), seed=st.integers(0, 2**31))
+@quick
+def test_shape_and_rows_that_do_not_see_each_other(
+    case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]
+) -> None:
+    torch.manual_seed(seed)
+    network = shaken(case.build())
+    x, t, condition = case.inputs()
+    with torch.no_grad():
+        together = network(x, t, condition)
+        alone = [
+            network(
+                x[row : row + 1], t[row : row + 1], condition.map(lambda slot, row=row: slot[row : row + 1])
+            )
+            for row in range(case.rows)
+        ]
+    channels = case.space.channels * (2 if case.config.learn_variance else 1)
+    assert together.shape == (case.rows, channels, case.space.height, case.space.width)
+    assert (torch.cat(alone) - together).abs().max() < 1e-5 * together.abs().max()
+
+
+@given(case=cases(), seed=st.integers(0, 2**31))
+@quick
+def test_fresh_networks_answer_zero(case: Case, seed: int) -> None:
+    torch.manual_seed(seed)
+    assert not case.build()(*case.inputs()).any()
+
+
+@given(case=cases(), seed=st.integers(0, 2**31))
+@quick
+def test_dropout_only_trains(case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]) -> None:
+    torch.manual_seed(seed)
+    network = shaken(case.build())
+    inputs = case.inputs()
+    with torch.no_grad():
+        still = network(*inputs)
+        assert torch.equal(network(*inputs), still)
+        network.train()
+        assert torch.equal(network(*inputs), still) == (case.config.dropout == 0)
+
+
+@given(case=cases().filter(lambda case: case.info.classes and case.info.concat), seed=st.integers(0, 2**31))
+@settings(quick, max_examples=10)
+def test_every_input_matters(case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]) -> None:
+    torch.manual_seed(seed)
+    network = shaken(case.build())
+    x, t, condition = case.inputs()
+    with torch.no_grad():
+        out = network(x, t, condition)
+        others = [
+            network(x + 1, t, condition),
+            network(x, t + 1, condition),
+            network(x, t, Condition((condition.class_B + 1) % 3, concat_BCHW=condition.concat_BCHW)),
+            network(x, t, Condition(condition.class_B, concat_BCHW=condition.concat_BCHW + 1)),
+        ]
+    for other in others:
+        assert (other - out).abs().amax(dim=(1, 2, 3)).min() > 1e-5 * out.abs().max()  # in every row
+
+
+@pytest.fixture
+def network(shaken: Callable[[UNetModel], UNetModel]) -> UNetModel:
+    torch.manual_seed(0)
+    return shaken(UNetModel(channels=(32, 64), attention_levels=(1,), head_channels=16))
+
+
+def test_channels_last_stays_channels_last(network: UNetModel) -> None:
+    """Same numbers, and no layer on the way turns the memory back, which would cost a copy."""
+    x, t = torch.randn(2, 3, 8, 8), torch.tensor([3.0, 700.0])
+    expected = network(x, t)
+    turned: list[str] = []
+
+    def watch(name: str) -> Callable[..., None]:
+        def look(module: torch.nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+            if output.dim() == 4 and not output.is_contiguous(memory_format=torch.channels_last):
+                turned.append(name)
+
+        return look
+
+    network.to(memory_format=torch.channels_last)
+    for name, module in network.named_modules():
+        module.register_forward_hook(watch(name))
+    out = network(x.contiguous(memory_format=torch.channels_last), t)
+    assert turned == []
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+def test_bfloat16_network_tells_neighbouring_times_apart(network: UNetModel) -> None:
+    x, t = torch.randn(1, 3, 8, 8), torch.tensor([998.0])
+    exact = network(x, t)
+    network.bfloat16()
+    near, neighbour = network(x.bfloat16(), t), network(x.bfloat16(), t + 1)
+    assert near.dtype == torch.bfloat16
+    # 8 bits of mantissa: 0.4 % each layer, here some thirty layers deep
+    assert (near - exact).abs().max() < 0.05 * exact.abs().max()
+    assert not torch.equal(near, neighbour)
+
+
+def test_levels_there_are_not() -> None:
+    with pytest.raises(ValueError, match=r"attention_levels \[2\]: there are 2 levels"):
+        UNetModel(channels=(32, 64), attention_levels=(2,))
+
+
+def test_a_group_of_one_channel_is_blind_to_time(shaken: Callable[[UNetModel], UNetModel]) -> None:
+    """Why the component refuses it: what is added to a whole channel is what its own normalisation takes away."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 8, 8)
+    for norm_groups, blind in ((8, True), (4, False)):
+        network = shaken(UNetModel(channels=(8, 8), norm_groups=norm_groups)).double()
+        early, late = (network(x.double(), torch.tensor([t])) for t in (10.0, 900.0))
+        assert ((early - late).abs().max() < 1e-10 * early.abs().max()) == blind
