@@ -213,7 +213,7 @@ def test_use_decides_what_bare_names_mean(folder: Path, registry: Registry) -> N
     ],
 )
 def test_names(
-    folder: Path, registry: Registry, complete: str, use: str, backbone: str, problem: str
+    *, folder: Path, registry: Registry, complete: str, use: str, backbone: str, problem: str
 ) -> None:
     rest = complete.replace("backbone:\n  type: net\n  channels: [32, 64]\n", "")
     for bare in ("label", "linear", "epsilon", "ddim", "classifier_free"):

@@ -71,7 +71,7 @@ def test_nan(text: str) -> None:
 
 
 def test_too_many_digits() -> None:
-    with pytest.raises(ValueError, match="^a number of 1001 digits is too long$"):
+    with pytest.raises(ValueError, match=r"^a number of 1001 digits is too long$"):
         resolve("9" * 1001)
 
 

@@ -92,7 +92,7 @@ class Resolver:
         return self._plain(node, annotation, path)
 
     def _part(self, slot: Part, entry: Entry, path: str) -> Any:
-        node, short = spread(entry.node), isinstance(entry.node, Leaf)
+        node = spread(entry.node)
         if not isinstance(node, Branch):
             wanted = f"expected {a(slot.kind)}: a name, or a mapping with `type`"
             self.findings.add(node.place, path, f"{wanted}; got {show(plain(node))}")
@@ -117,6 +117,7 @@ class Resolver:
         try:
             component = component_of(name, slot.kind, self.registry)
         except PluginError as error:
+            short = name.place == node.place  # `schedule: linnear`
             self.findings.add(name.place, path if short else join(path, "type"), str(error))
             return FAILED
         self.origins[join(path, "type")] = name.place
@@ -140,14 +141,13 @@ class Resolver:
 
     def _plain(self, node: Node, annotation: Any, path: str) -> Any:
         """Ordinary data in the containers that the annotation names: strict models convert nothing."""
+        self.origins[path] = node.place
         if isinstance(node, Leaf):
             return Path(node.value) if isinstance(node.value, str) and _wants_path(annotation) else node.value
         if isinstance(node, Broken):
             return FAILED
         inside: list[Any]
         if isinstance(node, Branch):
-            for key, entry in node.entries.items():
-                self.origins[join(path, key)] = entry.node.place
             inside = [
                 self._plain(entry.node, descend(annotation, key), join(path, key))
                 for key, entry in node.entries.items()

@@ -57,7 +57,10 @@ def faults(error: ValidationError, model: type[Section]) -> Iterator[Fault]:
         for path, details in _relevant(union, members, model):
             short = details["type"] == "missing" and isinstance(path[-1], int)
             whole = path[:-1] if short else path  # a list that lacks items is told as a whole
-            yield _fault(whole, details, bare(_annotation(model, whole)))
+            annotation = bare(_annotation(model, whole))
+            if short or details["type"] in ("too_short", "too_long"):
+                annotation = _sequence_in(annotation)
+            yield _fault(whole, details, annotation)
 
 
 def _split(
@@ -103,8 +106,8 @@ def _fault(path: tuple[str | int, ...], details: ErrorDetails, annotation: Any) 
     if kind == "missing" and not fixed:
         return Fault(path, "required, but missing")
     if kind in LIMITS:
-        limit = LIMITS[kind].format(**{name: show(value) for name, value in context.items()})
-        return Fault(path, f"{limit}, got {show(given)}")
+        limit = LIMITS[kind].format(**{name: _trim(value) for name, value in context.items()})
+        return Fault(path, f"{limit}, got {_trim(given)}")
     if kind in ("too_short", "too_long") and not fixed:
         bound = (
             f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
@@ -127,6 +130,12 @@ def _annotation(model: type[Section], path: Sequence[str | int]) -> Any:
         else:
             annotation = descend(annotation, key)
     return annotation
+
+
+def _sequence_in(annotation: Any) -> Any:
+    """The sequence among a union's alternatives; an annotation that is no union stays."""
+    members = [bare(arg) for arg in get_args(annotation)] if is_union(annotation) else [annotation]
+    return next((m for m in members if get_origin(m) in (tuple, list, set, frozenset)), annotation)
 
 
 def describe(annotation: Any) -> str:
@@ -172,6 +181,11 @@ def _near(annotation: Any, given: Any) -> str:
     options = [annotation, *get_args(annotation)] if is_union(annotation) else [annotation]
     words = [w for o in options if get_origin(o) is Literal for w in get_args(o) if isinstance(w, str)]
     return did_you_mean(given, words) if isinstance(given, str) else ""
+
+
+def _trim(value: Any) -> str:
+    """A value in words, whole floats without their `.0`: pydantic makes floats of limits and of what was written."""
+    return show(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def show(value: Any) -> str:
