@@ -138,8 +138,9 @@ def test_no_such_run(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_a_mistake_shows_no_traceback_and_exits_with_2(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "diffloom", "sample", str(tmp_path / "nowhere")]
     done = subprocess.run(
-        [sys.executable, "-m", "diffloom", "sample", str(tmp_path / "nowhere")],
+        words,
         capture_output=True,
         text=True,
         check=False,
