@@ -1,4 +1,4 @@
-"""What a user can get wrong, met at the command line: one clear error naming place and remedy, exit code 2, nothing lost.
+"""What a user can get wrong, met at the command line: one clear error with place and remedy, exit code 2, nothing lost.
 
 Oracle: the messages themselves, and the folder's content before and after.
 """
@@ -63,6 +63,7 @@ def test_missing_file(refused: Callable[..., str], command: tuple[str, ...]) -> 
 )
 @pytest.mark.parametrize("command", [("train",), ("config", "check")])
 def test_mistakes_in_the_file(
+    *,
     refused: Callable[..., str],
     tmp_path: Path,
     command: tuple[str, ...],
