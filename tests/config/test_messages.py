@@ -167,7 +167,7 @@ def test_problems_of_data(told: Told, complete: str) -> None:
     assert told(data + complete) == [
         "digits.yaml:1:30: data.folder: expected a path, got ['a']",
         "digits.yaml:1:46: data.fractions: expected a list of numbers, got a mapping",
-        "digits.yaml:1:64: data.exclude[0]: expected text, got 1",
+        "digits.yaml:1:63: data.exclude: expected a list of text, got 1",
     ]
 
 

@@ -156,7 +156,12 @@ class Resolver:
         inside = [
             self._plain(item, descend(annotation, i), join(path, i)) for i, item in enumerate(node.items)
         ]
-        return FAILED if FAILED in inside else _container(annotation)(inside)
+        if FAILED in inside:
+            return FAILED
+        try:
+            return _container(annotation)(inside)
+        except TypeError:  # a set cannot hold this; pydantic says what was wanted
+            return tuple(inside)
 
     def _unknown(self, slot: Group, key: str, entry: Entry, path: str) -> None:
         model = slot.model

@@ -56,7 +56,8 @@ def faults(error: ValidationError, model: type[Section]) -> Iterator[Fault]:
     for union, members in groups.items():
         for path, details in _relevant(union, members, model):
             short = details["type"] == "missing" and isinstance(path[-1], int)
-            whole = path[:-1] if short else path  # a list that lacks items is told as a whole
+            # A list that lacks items is told as a whole, and so is a set: its order is not the file's.
+            whole = path[:-1] if short or _in_set(model, path) else path
             annotation = bare(_annotation(model, whole))
             if short or details["type"] in ("too_short", "too_long"):
                 annotation = _sequence_in(annotation)
@@ -130,6 +131,11 @@ def _annotation(model: type[Section], path: Sequence[str | int]) -> Any:
         else:
             annotation = descend(annotation, key)
     return annotation
+
+
+def _in_set(model: type[Section], path: tuple[str | int, ...]) -> bool:
+    within = bare(_annotation(model, path[:-1]))
+    return get_origin(_sequence_in(within)) in (set, frozenset)
 
 
 def _sequence_in(annotation: Any) -> Any:
