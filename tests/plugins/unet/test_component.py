@@ -12,6 +12,7 @@ import torch
 
 from diffloom.condition import Condition
 from diffloom.kinds import ConditionInfo, SpaceInfo
+from diffloom.testing import check_component
 from diffloom_unet import UNet
 
 SMALL: dict[str, Any] = {"channels": (8, 16, 16), "norm_groups": 4, "attention_resolutions": (4,)}
@@ -132,3 +133,8 @@ def test_pictures_that_do_not_fit() -> None:
     network = UNet(**SMALL).build(space=SPACE, condition=ConditionInfo())
     with pytest.raises(ValueError, match=r"multiples of 4, not \(8, 6\)"):
         network(torch.zeros(1, 1, 8, 6), torch.zeros(1))
+
+
+def test_laws_of_the_kind() -> None:
+    """The conformance kit's own laws, which any backbone must keep."""
+    assert check_component(UNet) == []
