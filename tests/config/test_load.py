@@ -257,6 +257,12 @@ def test_overriding_the_type_discards_the_fields(folder: Path, registry: Registr
     assert document.backbone.canonical == "acme-moon/crater"
 
 
+def test_overrides_use_the_names_of_the_file(folder: Path, registry: Registry) -> None:
+    Path("top.yaml").write_text("use: acme-moon\nextends: digits.yaml\nbackbone: crater\n")
+    document = load("top.yaml", ["sampling.spacing=leading"], registry=registry).document
+    assert document.sampling.spacing.canonical == "acme-moon/leading"
+
+
 def test_later_overrides_win(folder: Path, registry: Registry) -> None:
     document = load("digits.yaml", ["train.steps=5", "train.steps=6"], registry=registry).document
     assert document.train is not None
