@@ -8,11 +8,21 @@ import torch
 
 from diffloom import config
 from diffloom.assembly import assemble
+from diffloom.kinds import Backbone
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 PARAMETERS = {"cifar10_ddpm": 35_746_307, "image_folder": 113_673_219}
 """Published networks (Ho et al. 2020, "35.7M" and "114M"), counted in diffusers' UNet2DModel."""
+
+
+class NoWeights(Backbone):
+    """Stands for the network where only the other parts are looked at."""
+
+    name = "no_weights"
+
+    def build(self, *, space, condition):
+        return torch.nn.Identity()
 
 
 def test_the_promised_configurations_are_there():
@@ -30,16 +40,25 @@ def test_it_opens_with_what_a_reader_wants_to_know(path):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_it_validates_and_builds(path, registry):
-    resolved = config.load(str(path), registry=registry)
-    text = config.to_yaml(resolved.document, registry)
+def test_it_validates_and_its_resolved_text_says_the_same(path, registry):
+    text = config.to_yaml(config.load(str(path), registry=registry).document, registry)
     again = config.parse(text, name="resolved", registry=registry)
     assert config.to_yaml(again.document, registry) == text
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_part_builds(path, registry):
+    document = config.load(str(path), registry=registry).document
     with torch.device("meta"):  # the largest has half a gigabyte of weights
-        pipeline = assemble(resolved.document, registry=registry)
-    assert len(pipeline.levels(resolved.document.sampling)) == resolved.document.sampling.steps + 1
+        backbone = document.backbone.build(space=document.space_info, condition=document.condition_info)
     if path.stem in PARAMETERS:
-        assert sum(p.numel() for p in pipeline.backbone.parameters()) == PARAMETERS[path.stem]
+        assert sum(p.numel() for p in backbone.parameters()) == PARAMETERS[path.stem]
+    small = document.model_copy(update={"backbone": NoWeights()})
+    pipeline = assemble(small, registry=registry)
+    assert len(pipeline.levels(document.sampling)) == document.sampling.steps + 1
+    assert callable(pipeline.sampler)
+    assert callable(document.objective.build())
+    assert document.sampling.guidance is None or callable(document.sampling.guidance.build())
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
