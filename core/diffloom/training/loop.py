@@ -99,7 +99,7 @@ class Loop:
         step = state.step + 1
         # Dropout inside networks draws from torch's own generator: set anew each step, it needs no saving, and
         # whoever drew from it in between (an observer, a sampler) has changed nothing.
-        torch.manual_seed(int(keyed_generator(train.seed, step, 0, "network").integers(2**63)))
+        _seed_torch(int(keyed_generator(train.seed, step, 0, "network").integers(2**63)), device)
         loss = self._loss(batch, device).mean()
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -187,3 +187,11 @@ class Loop:
     def _stop_preview(self, step: Step) -> None:
         if self.interrupt.signal_number is not None:
             raise _PreviewCancelledError
+
+
+def _seed_torch(seed: int, device: torch.device) -> None:
+    """Set torch's own generators: the CPU's alone where that will do, as `torch.manual_seed` takes a millisecond."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)

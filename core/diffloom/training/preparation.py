@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffloom.config import lint
 from diffloom.config.document import Document, Train
 from diffloom.errors import ConfigError, DataError, Problem
 from diffloom.kinds import Conditioner, DataInfo, Examples
@@ -44,7 +45,10 @@ def prepare(document: Document) -> Prepared:
             )
         learned[key] = conditioner.learn(key, examples.info)
         _require_takes(learned[key], key, first[key], examples.info)
-    return Prepared(document.model_copy(update={"conditioners": learned}), document.train, examples)
+    completed = document.model_copy(update={"conditioners": learned})
+    if problems := lint(completed):  # again: what was learned may not fit the other parts
+        raise ConfigError(problems)
+    return Prepared(completed, document.train, examples)
 
 
 def _require_takes(conditioner: Conditioner, key: str, first: object, data: DataInfo) -> None:

@@ -1,0 +1,174 @@
+"""A run that was stopped and resumed ends with the bits of one that never was. Oracle: the run never stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diffloom import config
+from diffloom.checkpoint import open_checkpoint
+from diffloom.errors import RunError
+from diffloom.plugins import Plugins
+from diffloom.training import Trained, train
+from diffloom.training.loop import Loop
+from diffloom.training.progress import Silent
+from diffloom.training.run_folder import RunFolder
+
+TrainTiny = Callable[..., Trained]
+Outcome = Callable[[Path], dict[str, Any]]
+Launch = Callable[..., Any]
+
+LONG = ("train.steps=600", "train.sample_every=150")
+KILLS = 12
+
+
+def test_killed_at_random_moments(
+    tmp_path: Path, tiny: Path, parts: Path, launch: Launch, outcome: Outcome
+) -> None:
+    """SIGKILL to a real process, again and again; between kills it resumes."""
+    words = ("train", str(tiny), "-p", str(parts), "--device", "cpu")
+    began = time.monotonic()
+    whole = launch(*words, "-o", str(tmp_path / "whole"), *LONG)
+    assert whole.wait() == 0, whole.errors.read_text()
+    duration = time.monotonic() - began
+
+    moments = random.Random(5)
+    folder, steps = tmp_path / "killed", []
+    for _ in range(KILLS):
+        resume = ["--resume"] if folder.exists() else []
+        process = launch(*words, "-o", str(folder), *resume, *LONG)
+        time.sleep(moments.uniform(0, 0.12) * duration)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, (
+            process.errors.read_text()
+        )  # it had not finished, nor failed
+        latest = RunFolder(folder).latest()
+        if latest is not None:  # whenever the kill came, the newest checkpoint is whole
+            checkpoint = open_checkpoint(latest)
+            for group in checkpoint.header.digests:
+                checkpoint.group(group)
+            steps.append(checkpoint.step)
+    assert steps == sorted(steps)
+    assert 0 < steps[-1] < 600  # the kills fell between the first step and the last
+    process = launch(*words, "-o", str(folder), "--resume", *LONG)
+    assert process.wait() == 0, process.errors.read_text()
+
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert not list(folder.rglob(".*unfinished*"))
+    assert not list(folder.rglob("*.tmp"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Path:
+    """The folder of a run that was never stopped."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "whole").folder
+
+
+@pytest.mark.parametrize("stop", [1, 6, 7, 8, 10, 12, 14, 19])
+def test_stopped(
+    *, tmp_path: Path, whole: Path, train_tiny: TrainTiny, outcome: Outcome, monkeypatch: Any, stop: int
+) -> None:
+    """Stopped without warning before and after checkpoints (7, 14), rows (3, 6, …) and samples (10)."""
+    take = Loop._step
+
+    def step_until(loop: Loop, batch: object) -> None:
+        if loop.state.step == stop:
+            raise InterruptedError
+        take(loop, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", step_until)
+        with pytest.raises(InterruptedError):
+            train_tiny(tmp_path / "stopped")
+    train_tiny(tmp_path / "stopped", resume=True)
+    assert outcome(tmp_path / "stopped") == outcome(whole)
+
+
+def test_a_longer_run(tmp_path: Path, train_tiny: TrainTiny, outcome: Outcome) -> None:
+    """Raising train.steps gives the weights of a run that was that long from the start."""
+    train_tiny(tmp_path / "whole", "train.steps=28")
+    train_tiny(tmp_path / "longer")
+    train_tiny(tmp_path / "longer", "train.steps=28", resume=True)
+    assert (
+        outcome(tmp_path / "longer")["tensors"].items()
+        >= {
+            key: value for key, value in outcome(tmp_path / "whole")["tensors"].items() if key[0] != "meter"
+        }.items()
+    )
+    assert "steps: 28" in (tmp_path / "longer" / "config.resolved.yaml").read_text()
+
+
+def test_a_finished_run_stays(tmp_path: Path, whole: Path, train_tiny: TrainTiny, outcome: Outcome) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    before = outcome(whole)
+    trained = train_tiny(tmp_path / "run", resume=True)
+    assert trained.step == 20
+    assert trained.checkpoint == tmp_path / "run" / "checkpoints" / "step-00000020.safetensors"
+    assert outcome(tmp_path / "run") == before
+
+
+def test_workers_change_nothing(tmp_path: Path, whole: Path, train_tiny: TrainTiny, outcome: Outcome) -> None:
+    train_tiny(tmp_path / "helped", "train.workers=2")
+    assert outcome(tmp_path / "helped")["tensors"] == outcome(whole)["tensors"]
+
+
+def test_another_configuration(tmp_path: Path, whole: Path, train_tiny: TrainTiny) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    with pytest.raises(RunError) as caught:
+        train_tiny(tmp_path / "run", "train.lr=2e-3", "backbone.width=9", "train.steps=10", resume=True)
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'}: this run was begun with another configuration:\n"
+        "  backbone.width: 8 → 9\n"
+        "  train.lr: 0.01 → 0.002\n"
+        "  train.steps: 20 → 10\n"
+        "Take these back, or choose another -o. A resumed run may only raise train.steps and change "
+        "train.checkpoint_every, train.keep_checkpoints, train.log_every, train.sample_every, train.workers."
+    )
+
+
+def test_allowed_changes_are_told(
+    tmp_path: Path, whole: Path, tiny: Path, parts: Path, launch: Launch
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    words = ("train", str(tiny), "-p", str(parts), "-o", str(tmp_path / "run"))
+    process = launch(*words, "--resume", "train.steps=25", "train.log_every=5")
+    assert process.wait() == 0
+    told = process.errors.read_text()
+    assert "changed since the run began: train.log_every: 3 → 5\n" in told
+    assert "changed since the run began: train.steps: 20 → 25\n" in told
+
+
+class Heard(Silent):
+    """Keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_another_plugin_version_is_told(tmp_path: Path, whole: Path, plugins: Plugins, tiny: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    resolved = tmp_path / "run" / "config.resolved.yaml"
+    was = plugins.registry.versions["parts"]
+    resolved.write_text(resolved.read_text().replace(was, "sha256:0000"))
+
+    heard = Heard()
+    train(
+        config.load(tiny, registry=plugins.registry),
+        tmp_path / "run",
+        plugins=plugins,
+        resume=True,
+        device="cpu",
+        progress=heard,
+    )
+    assert f"changed since the run began: plugins.parts: 'sha256:0000' → {was!r}" in heard.lines
