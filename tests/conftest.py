@@ -9,7 +9,14 @@ import diffloom
 from diffloom import Pipeline
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SMALL = ["backbone.channels=[8,16]", "backbone.blocks_per_level=1", "backbone.norm_groups=4"]
+SMALL = [
+    "backbone.channels=[8,16]",
+    "backbone.blocks_per_level=1",
+    "backbone.head_channels=8",
+    "backbone.norm_groups=4",
+    "prediction=v",
+]
+]
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from diffloom.training import train
 TINY = (
     "backbone.channels=[8,16]",
     "backbone.blocks_per_level=1",
+    "backbone.head_channels=8",
     "backbone.norm_groups=4",
     "train.steps=2",
     "train.batch_size=4",
