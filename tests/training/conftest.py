@@ -34,7 +34,7 @@ train:
   steps: 20
   batch_size: 4
   lr: 1e-2
-  warmup_steps: 5
+  warmup_steps: 1
   weight_decay: 0.1
   log_every: 3
   sample_every: 10
@@ -44,7 +44,7 @@ train:
 
 class TrainTiny(Protocol):
     def __call__(
-        self, folder: Path, *overrides: str, resume: bool = False, plugins: Plugins | None = None
+        self, folder: Path, *overrides: str, resume: bool = False, text: str | None = None
     ) -> Trained: ...
 
 
@@ -70,10 +70,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def train_tiny(tiny: Path, plugins: Plugins) -> TrainTiny:
-    """Trains it here, with overrides."""
+    """Trains it here, with overrides; or another configuration, given as text."""
 
-    def run(folder: Path, *overrides: str, resume: bool = False, plugins: Plugins = plugins) -> Trained:
-        resolved = config.load(tiny, overrides, registry=plugins.registry)
+    def run(folder: Path, *overrides: str, resume: bool = False, text: str | None = None) -> Trained:
+        if text is not None:
+            resolved = config.parse(text, name="text", registry=plugins.registry)
+        else:
+            resolved = config.load(tiny, overrides, registry=plugins.registry)
         return train(resolved, folder, plugins=plugins, resume=resume, device="cpu")
 
     return run
