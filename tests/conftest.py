@@ -16,7 +16,6 @@ SMALL = [
     "backbone.norm_groups=4",
     "prediction=v",
 ]
-]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ SMALL = [
     "backbone.head_channels=8",
     "backbone.norm_groups=4",
 ]
-]
 
 
 @pytest.fixture(scope="module")
