@@ -24,12 +24,12 @@ test-wheel: $(VENV)/installed-test ## run the quick tests against the built whee
 
 lint: $(VENV)/installed-dev ## check style and types
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --exclude '*.md' .
 	$(BIN)/mypy
 
 fix: $(VENV)/installed-dev ## mend what can be mended automatically
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff format --exclude '*.md' .
 
 docs: $(VENV)/installed-demo ## write docs/reference.md and configs/schema.json anew from the code
 	$(BIN)/python docs/generate.py
