@@ -32,7 +32,7 @@ class Report:
     """How many checks were run in all."""
 
     def __str__(self) -> str:
-        return f"{self.distribution}: {len(self.components)} configurations pass {self.checks} checks"
+        return f"{self.distribution}: {_count(len(self.components), 'configuration')}, {self.checks} checks, all passed"
 
 
 class NonConformityError(AssertionError):
@@ -41,4 +41,8 @@ class NonConformityError(AssertionError):
     def __init__(self, distribution: str, failures: Sequence[Failure]) -> None:
         self.failures = tuple(failures)
         lines = "\n".join(f"  {failure}" for failure in failures)
-        super().__init__(f"{distribution} fails {len(self.failures)} checks:\n{lines}")
+        super().__init__(f"{distribution} has {_count(len(self.failures), 'failure')}:\n{lines}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
