@@ -34,7 +34,7 @@ class Leading(Spacing):
 class Trailing(Spacing):
     """Every (T/N)-th time from the noisiest, T − 1, down: what few-step samplers want.
 
-    For 61 of the step counts up to 1000, 61 being the first, rounding gives diffusers one step too many, at
+    For 62 of the step counts up to 1000, 61 being the first, rounding gives diffusers one step too many, at
     time −1.
     """
 
