@@ -5,8 +5,10 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,21 @@ import torch
 
 from diffloom.process import CLEAN, Denoised, Level
 
-sys.path.insert(0, str(Path(__file__).parent / "acme-moon" / "src"))
-from acme_moon import DPMSolverPlusPlus2M, Haar, Phase, Sigmoid
+
+@pytest.fixture(scope="module")
+def moon() -> Iterator[Any]:
+    """The package from its sources, gone again afterwards: other tests install packages of this name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent / "acme-moon" / "src"))
+        yield importlib.import_module("acme_moon")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "acme_moon"]:
+        del sys.modules[name]
 
 
-def test_haar_is_the_orthonormal_matrix() -> None:
+def test_haar_is_the_orthonormal_matrix(moon: Any) -> None:
     """Each band is the product with one row of H₂ ⊗ H₂, whose rows have length 1."""
     x_BCHW = torch.randn(2, 3, 6, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    y_BKhw = Haar().build(image=None).encode(x_BCHW)  # type: ignore[arg-type]
+    y_BKhw = moon.Haar().build(image=None).encode(x_BCHW)
     h2 = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64) / math.sqrt(2)
     rows = torch.kron(h2, h2)
     assert torch.allclose(rows @ rows.T, torch.eye(4, dtype=torch.float64), atol=1e-15)
@@ -33,9 +42,9 @@ def test_haar_is_the_orthonormal_matrix() -> None:
     assert y_BKhw.norm().item() == pytest.approx(x_BCHW.norm().item(), rel=1e-14)
 
 
-def test_haar_inverts_exactly() -> None:
+def test_haar_inverts_exactly(moon: Any) -> None:
     """On eighths, as 8-bit pictures and the digits have, sums and halves are exact in float32."""
-    space = Haar().build(image=None)  # type: ignore[arg-type]
+    space = moon.Haar().build(image=None)
     x_BCHW = torch.randint(-8, 9, (4, 3, 8, 12), generator=torch.Generator().manual_seed(0)) / 8
     assert torch.equal(space.decode(space.encode(x_BCHW)), x_BCHW)
     flat = space.encode(torch.full((1, 1, 2, 2), 0.5))
@@ -44,8 +53,8 @@ def test_haar_inverts_exactly() -> None:
     )
 
 
-def test_sigmoid_is_its_closed_form() -> None:
-    schedule = Sigmoid(steps=50).build()
+def test_sigmoid_is_its_closed_form(moon: Any) -> None:
+    schedule = moon.Sigmoid(steps=50).build()
     for i in (0, 10, 24, 40, 48):
         t = (i + 1) / 50
         ends = [1 / (1 + math.exp(3)), 1 / (1 + math.exp(-3))]
@@ -55,9 +64,9 @@ def test_sigmoid_is_its_closed_form() -> None:
     assert schedule.alpha_bar[49].item() == 1e-9
 
 
-def test_a_phase_is_a_circle() -> None:
+def test_a_phase_is_a_circle(moon: Any) -> None:
     """Its encoding closes: the distance of two phases depends on the angle between them alone."""
-    encoder = Phase(period=10, harmonics=3).build().double()
+    encoder = moon.Phase(period=10, harmonics=3).build().double()
     vectors = encoder.encode([0.0, 2.5, 5.0, 7.5, 9.999999]).vector_BD
     assert torch.allclose(vectors[0, :3], torch.zeros(3, dtype=torch.float64))
     assert torch.allclose(vectors[1, :3], torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64), atol=1e-6)
@@ -87,15 +96,15 @@ def _error(walk: Any, count: int) -> float:
     return abs(steps[-1].x_t_BCHW.item() - scale(levels[-1]) / scale(levels[0]))
 
 
-def test_dpmpp_2m_is_of_second_order() -> None:
+def test_dpmpp_2m_is_of_second_order(moon: Any) -> None:
     """Halving the step quarters the error: an observed order of 2 ± 0.1, where a first-order solver shows 1."""
-    walk = DPMSolverPlusPlus2M().build()
+    walk = moon.DPMSolverPlusPlus2M().build()
     errors = [_error(walk, count) for count in (80, 160, 320, 640)]
     orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
     assert orders[-1] == pytest.approx(2.0, abs=0.1), (errors, orders)
 
 
-def test_dpmpp_2m_matches_diffusers() -> None:
+def test_dpmpp_2m_matches_diffusers(moon: Any) -> None:
     """Ten steps on the DDPM table against DPMSolverMultistepScheduler, the network being a sine; 1e-5 relative."""
     diffusers = pytest.importorskip("diffusers")
     peer = diffusers.DPMSolverMultistepScheduler(
@@ -114,7 +123,7 @@ def test_dpmpp_2m_matches_diffusers() -> None:
         eps = torch.sin(3 * x)
         return Denoised(x0_BCHW=(x - level.sigma * eps) / level.alpha, eps_BCHW=eps)
 
-    ours = list(DPMSolverPlusPlus2M().build()(x, (*levels, CLEAN), denoise, noise=None, variance=None))  # type: ignore[arg-type]
+    ours = list(moon.DPMSolverPlusPlus2M().build()(x, (*levels, CLEAN), denoise, noise=None, variance=None))
     assert torch.allclose(
         ours[-1].following_BCHW, theirs.double(), rtol=1e-5, atol=1e-5 * theirs.abs().max().item()
     )
