@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from diffloom import hookimpl
 from diffloom.hooks import RunInfo
@@ -162,6 +163,23 @@ def test_observers_change_no_number(
     assert vandal.calls == 1 + 7 + 2 + 3  # start, rows, samples, checkpoints
     assert vandal.refused == 7
     assert outcome(tmp_path / "observed") == outcome(tmp_path / "alone")
+
+
+def test_each_observer_has_its_own_copy(tmp_path: Path, train_tiny: TrainTiny, join: Any) -> None:
+    """The picture one observer paints over is not the next one's. Oracle: the file."""
+    seen: list[bytes] = []
+
+    class Looker:
+        @hookimpl
+        def diffloom_samples(self, grid: Any) -> None:
+            seen.append(grid.tobytes())
+
+    join(Looker(), "before")
+    join(Vandal(), "vandal")
+    join(Looker(), "after")
+    folder = train_tiny(tmp_path / "run", "train.steps=10").folder
+    with Image.open(folder / "samples" / "step-00000010.png") as picture:
+        assert seen == [picture.tobytes()] * 2
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no network"), SystemExit(3)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,29 @@ def test_examples_do_not_depend_on_the_batch_size() -> None:
     one = rows(1, first_step=0, last_step=36)
     assert one == rows(4, first_step=0, last_step=9) == rows(12, first_step=0, last_step=3)
     assert [position for position, _, _ in one] == list(range(36))
+
+
+def test_an_example_is_augmented_anew_in_each_epoch() -> None:
+    """Ten examples over four epochs: each has four random numbers of its own, all different."""
+    pictures: dict[object, set[bytes]] = {}
+    for _, label, image in rows(4, first_step=0, last_step=10):
+        pictures.setdefault(label, set()).add(image)
+    assert [len(different) for different in pictures.values()] == [4] * 10
+
+
+class Handlers(Numbers):
+    """Conditions that say whether the reading process ignores Ctrl-C and SIGTERM."""
+
+    def example(self, index: int, rng: np.random.Generator) -> Example:
+        ignored = all(signal.getsignal(n) is signal.SIG_IGN for n in (signal.SIGINT, signal.SIGTERM))
+        return Example(np.zeros((1, 2, 2), np.float32), {"label": ignored})
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_workers_leave_signals_to_the_trainer(workers: int) -> None:
+    feed = Feed(examples=Handlers(4), keys=("label",), shape=(1, 2, 2), seed=0, batch_size=4, workers=workers)
+    (batch,) = feed.batches(first_step=0, last_step=1)
+    assert batch.raw["label"] == [workers > 0] * 4
 
 
 def test_a_resumed_feed_goes_on() -> None:
