@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -28,9 +29,8 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
         conditioners = nn.ModuleDict(
             {key: _built(f"conditioners.{key}", part.build) for key, part in document.conditioners.items()}
         )
-        backbone = _built(
-            "backbone", document.backbone.build, space=document.space_info, condition=document.condition_info
-        )
+        condition = _built("conditioners", lambda: document.condition_info)
+        backbone = _built("backbone", document.backbone.build, space=document.space_info, condition=condition)
     process = Process(
         schedule=_built("schedule", document.schedule.build),
         prediction=_built("prediction", document.prediction.build),
@@ -44,7 +44,10 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
     )
 
 
-def _built(place: str, build: Any, **shapes: Any) -> Any:
+T = TypeVar("T")
+
+
+def _built(place: str, build: Callable[..., T], **shapes: object) -> T:
     """`build(**shapes)`, a ValueError of it told with its place in the configuration."""
     try:
         return build(**shapes)

@@ -31,9 +31,7 @@ class Condition:
 
     def filled(self) -> dict[str, Tensor]:
         """The filled slots by name."""
-        return {
-            item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None
-        }
+        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
 
     def where(self, keep_B: Tensor, other: Condition) -> Condition:
         """This condition in the rows where keep_B is true, `other`'s elsewhere. Both fill the same slots."""

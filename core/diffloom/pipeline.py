@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -128,7 +128,7 @@ class Pipeline:
         self,
         *,
         n: int | None = None,
-        seed: Seed | Sequence[Seed] = 0,
+        seed: Seed | list[Seed] = 0,
         steps: int | None = None,
         guidance: float | str | Mapping[str, Any] | Guidance | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
@@ -161,7 +161,7 @@ class Pipeline:
         self,
         *,
         n: int | None = None,
-        seed: Seed | Sequence[Seed] = 0,
+        seed: Seed | list[Seed] = 0,
         steps: int | None = None,
         guidance: float | str | Mapping[str, Any] | Guidance | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
@@ -179,7 +179,7 @@ class Pipeline:
         self,
         *,
         count: int | None,
-        seed: Seed | Sequence[Seed],
+        seed: Seed | list[Seed],
         sampling: tuple[Sampling, Walk],
         conditions: Mapping[str, Any],
     ) -> SamplingPlan:

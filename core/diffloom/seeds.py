@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from diffloom.errors import DiffloomError
 
 Seed = int | tuple[int, int]
@@ -12,19 +10,18 @@ Seed = int | tuple[int, int]
 LIMIT = 2**64
 
 
-def sample_keys(seed: Seed | Sequence[Seed], count: int | None) -> tuple[tuple[int, int], ...]:
+def sample_keys(seed: Seed | list[Seed], count: int | None) -> tuple[tuple[int, int], ...]:
     """The keys of a batch.
 
     One integer: sample i gets (seed, i). A list has one entry for each sample: an integer s means (s, 0), a pair
-    (s, i) redraws sample i of seed s. `count` None means as many as the list holds, or one.
+    (s, i) redraws sample i of seed s; a pair alone is a list of one. `count` None means as many
+    as the list holds, or one.
     Raises DiffloomError for a list of another length, and for numbers outside 0 … 2⁶⁴−1.
     """
     if isinstance(seed, int):
         keys = tuple((seed, index) for index in range(1 if count is None else count))
-    elif isinstance(seed, tuple) and len(seed) == 2 and count in (None, 1):
-        keys = (_key(seed),)
     else:
-        keys = tuple(_key(item) for item in seed)
+        keys = tuple(_key(item) for item in (seed if isinstance(seed, list) else [seed]))
         if count is not None and len(keys) != count:
             raise DiffloomError(
                 f"{len(keys)} seeds for {count} samples: give one seed for each, or a single integer"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from diffloom.kinds import Conditioner
 
 
-class ConditionType(click.ParamType):
+class ConditionType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
     """A raw condition, parsed and checked by its conditioner."""
 
     def __init__(self, key: str, conditioner: Conditioner) -> None:

@@ -27,14 +27,15 @@ def space_shape(document: Document) -> Iterator[Problem]:
 
 
 def condition_slots(document: Document) -> Iterator[Problem]:
-    """The conditioners must know their widths, and fit beside each other."""
+    """The conditioners must fit beside each other, and know their widths unless there are data to learn them from."""
     sound = True
     for key, conditioner in document.conditioners.items():
         try:
             conditioner.info()
         except ValueError as error:
             sound = False
-            yield Problem(f"conditioners.{key}", str(error))
+            if document.data is None:
+                yield Problem(f"conditioners.{key}", str(error))
     if sound:
         try:
             _ = document.condition_info

@@ -13,7 +13,7 @@ from diffloom.assembly import assemble
 from diffloom.checkpoint import open_checkpoint, remove_unfinished
 from diffloom.config import Resolved
 from diffloom.config.plain import plain
-from diffloom.errors import RunError
+from diffloom.device import usable_device
 from diffloom.hooks import RunInfo
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
@@ -58,7 +58,7 @@ def train(
     """
     run = RunFolder(folder)
     run.require(resume=resume)
-    place = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = usable_device(device)
     prepared = prepare(resolved.document)
     lock = run.hold()
     try:
@@ -159,15 +159,3 @@ class _Session:
             progress=self.progress,
             interrupt=interrupt,
         )
-
-
-def _usable(name: torch.device | str) -> torch.device:
-    """The device. Raises RunError when there is none of that name here."""
-    try:
-        return torch.empty(0, device=name).device
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # torch raises either, with the whole story on the first line
-        told = str(error).splitlines()[0]
-        raise RunError(f"device {str(name)!r} cannot be used here: {told}; try --device cpu") from error

@@ -1,0 +1,33 @@
+"""Class names that the data will teach. Oracle: the message, with data and without."""
+
+import pytest
+
+from diffloom import config
+from diffloom.errors import ConfigError
+from diffloom.plugins import load_registry
+
+MODEL = {
+    "image": {"size": 8, "channels": 1},
+    "conditioners": {"label": {"type": "class_label", "dropout": 0.1}},
+    "backbone": {"type": "unet", "channels": [8], "norm_groups": 4},
+    "schedule": "cosine",
+    "prediction": "epsilon",
+    "sampling": {"sampler": "ddim", "steps": 2, "guidance": {"type": "classifier_free", "scale": 2.0}},
+}
+
+
+def test_a_file_with_data_may_leave_the_classes_to_them() -> None:
+    resolved = config.load({**MODEL, "data": "digits"}, registry=load_registry())
+    assert resolved.document.conditioners["label"].model_dump()["classes"] is None
+
+
+def test_without_data_nobody_would_ever_know_them() -> None:
+    with pytest.raises(ConfigError, match=r"conditioners\.label: the classes are not known yet"):
+        config.load(MODEL, registry=load_registry())
+
+
+def test_building_untrained_needs_to_know_them_now() -> None:
+    import diffloom
+
+    with pytest.raises(ConfigError, match=r"conditioners\.label: the classes are not known yet"):
+        diffloom.build({**MODEL, "data": "digits"})
