@@ -5,9 +5,11 @@ Run by `make demo`; alone: `python docs/demo/digits.py [RUN_FOLDER]`.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ def main() -> None:
     figures = draw_and_judge(pipe, folder)
     drawn = time.monotonic()
     loss_curve(folder / "metrics.jsonl", folder / "loss.png")
+    (folder / "figures.json").write_text(json.dumps(asdict(figures), indent=2) + "\n")
     print(summary(folder, figures, train_seconds=trained - began, sample_seconds=drawn - trained))
 
 
