@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from diffloom.api import build, load
     from diffloom.hooks import hookimpl
     from diffloom.pipeline import Pipeline
+    from diffloom.registrar import Registrar
 
-__all__ = ["Pipeline", "__version__", "build", "hookimpl", "load"]
+__all__ = ["Pipeline", "Registrar", "__version__", "build", "hookimpl", "load"]
 
 _HOMES = {
     "Pipeline": "diffloom.pipeline",
+    "Registrar": "diffloom.registrar",
     "build": "diffloom.api",
     "load": "diffloom.api",
     "hookimpl": "diffloom.hooks",

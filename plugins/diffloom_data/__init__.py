@@ -1,8 +1,6 @@
 """Data: scikit-learn's handwritten digits, and folders of pictures."""
 
-from typing import Any
-
-from diffloom import hookimpl
+from diffloom import Registrar, hookimpl
 from diffloom_data.digits import Digits
 from diffloom_data.image_folder import ImageFolder
 
@@ -10,7 +8,7 @@ __all__ = ["Digits", "ImageFolder"]
 
 
 @hookimpl
-def diffloom_register(registrar: Any) -> None:
+def diffloom_register(registrar: Registrar) -> None:
     """Register the data sources."""
     registrar.add(Digits)
     registrar.add(ImageFolder)

@@ -11,8 +11,7 @@ from diffloom.kinds import Data, Examples, ImageInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typing_extensions import Self
+    from typing import Self
 
 SHAPE = ImageInfo(height=8, width=8, channels=1)
 

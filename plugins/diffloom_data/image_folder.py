@@ -9,8 +9,7 @@ from diffloom.kinds import Data, Examples, ImageInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typing_extensions import Self
+    from typing import Self
 
 
 class ImageFolder(Data):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diffloom import hookimpl
+from diffloom import Registrar, hookimpl
 from diffloom_guidance.guidances import ClassifierFreeGuidance
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ __all__ = ["ClassifierFree", "ClassifierFreeGuidance"]
 
 
 @hookimpl
-def diffloom_register(registrar: Any) -> None:
+def diffloom_register(registrar: Registrar) -> None:
     """Register classifier-free guidance."""
     registrar.add(ClassifierFreeGuidance)
 

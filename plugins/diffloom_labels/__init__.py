@@ -1,14 +1,12 @@
 """Class labels as a condition."""
 
-from typing import Any
-
-from diffloom import hookimpl
+from diffloom import Registrar, hookimpl
 from diffloom_labels.conditioner import ClassLabel
 
 __all__ = ["ClassLabel"]
 
 
 @hookimpl
-def diffloom_register(registrar: Any) -> None:
+def diffloom_register(registrar: Registrar) -> None:
     """Register the class-label conditioner."""
     registrar.add(ClassLabel)

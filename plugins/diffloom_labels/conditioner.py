@@ -12,9 +12,9 @@ from diffloom_labels.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
     from torch import nn
-    from typing_extensions import Self
 
 ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 

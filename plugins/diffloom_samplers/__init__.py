@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diffloom import hookimpl
+from diffloom import Registrar, hookimpl
 from diffloom_samplers.samplers import DDIMSampler, DDPMSampler
 from diffloom_samplers.spacings import Leading, Linspace, Trailing
 
@@ -16,7 +16,7 @@ __all__ = ["DDIM", "DDPM", "DDIMSampler", "DDPMSampler", "Leading", "Linspace", 
 
 
 @hookimpl
-def diffloom_register(registrar: Any) -> None:
+def diffloom_register(registrar: Registrar) -> None:
     """Register the samplers and the spacings."""
     for component in (DDPMSampler, DDIMSampler, Leading, Trailing, Linspace):
         registrar.add(component)

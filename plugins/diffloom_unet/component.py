@@ -10,9 +10,9 @@ from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
     from torch import nn
-    from typing_extensions import Self
 
 
 class UNet(Backbone):

@@ -19,7 +19,6 @@ from diffloom.nn import (
     SinusoidalEmbedding,
     TimestepMLP,
     Upsample,
-    fan_avg,
     zeroed,
 )
 from diffloom_unet.trunk import Parts, Trunk
@@ -34,8 +33,8 @@ class UNetModel(nn.Module):
     `classes`, class ids are embedded and added to the embedding of time; with `concat_channels`, a picture
     of so many channels is stacked on the input.
 
-    Initial weights are Ho et al.'s (`diffloom.nn.initial`): every residual branch and the output start at
-    zero. Class embeddings start normal with deviation 1, as in Dhariwal & Nichol 2021.
+    Initial weights are PyTorch's, with zeros at the end of every residual branch and of the network, as in
+    Dhariwal & Nichol 2021; `diffloom.nn.initial` says why. Class embeddings start normal with deviation 1.
 
     Raises ValueError for widths that `norm_groups` or `head_channels` do not divide and for levels there
     are not.
@@ -78,7 +77,7 @@ class UNetModel(nn.Module):
         attention = partial(
             SelfAttention, head_channels=head_channels, norm_groups=norm_groups, norm_eps=norm_eps
         )
-        self.enter = fan_avg(nn.Conv2d(in_channels + concat_channels, width, 3, padding=1))
+        self.enter = nn.Conv2d(in_channels + concat_channels, width, 3, padding=1)
         self.trunk = Trunk(
             Parts(
                 block=lambda c_in, c_out: block(in_channels=c_in, out_channels=c_out),

@@ -53,7 +53,9 @@ class Checkpoint:
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{self.path}: is damaged: {error}; {REMEDY}") from error
         if tensors_digest(tensors) != wanted:
-            raise CheckpointError(f"{self.path}: is damaged: its group {group!r} does not match its digest; {REMEDY}")
+            raise CheckpointError(
+                f"{self.path}: is damaged: its group {group!r} does not match its digest; {REMEDY}"
+            )
         return tensors
 
     def tensors(self, weights: str = "ema") -> dict[str, Tensor]:

@@ -12,8 +12,9 @@ from diffloom.kinds.component import Component
 from diffloom.kinds.info import ConditionInfo, DataInfo
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from torch import nn
-    from typing_extensions import Self
 
     from diffloom.condition import Condition
 

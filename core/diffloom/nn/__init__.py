@@ -6,7 +6,7 @@ way to condition, attend or change resolution is another block, never a flag of 
 """
 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
-from diffloom.nn.initial import fan_avg, zeroed
+from diffloom.nn.initial import zeroed
 from diffloom.nn.resample import Downsample, Upsample
 from diffloom.nn.residual import ResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
@@ -22,7 +22,6 @@ __all__ = [
     "SinusoidalEmbedding",
     "TimestepMLP",
     "Upsample",
-    "fan_avg",
     "torch_attention",
     "zeroed",
 ]

@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn.initial import fan_avg, zeroed
+from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import NO_SIGNAL, Signal
 
 
@@ -51,7 +51,7 @@ class SelfAttention(nn.Module):
         self.heads = channels // head_channels
         self.kernel = kernel
         self.norm = nn.GroupNorm(norm_groups, channels, eps=norm_eps)
-        self.qkv = fan_avg(nn.Linear(channels, 3 * channels), fused=3)
+        self.qkv = nn.Linear(channels, 3 * channels)
         self.out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:

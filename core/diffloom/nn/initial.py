@@ -1,33 +1,20 @@
-"""Initial weights of Ho et al. 2020, whose code is the source: they name them nowhere in the paper.
+"""Initial weights: PyTorch's own, and zeros where a branch ends.
 
-Every layer starts at "fan average" scale, and the last layer of every residual branch at zero. A fresh
-network is then the identity along its residual paths, its gradients neither grow nor shrink with depth, and
-its first output is zero, which is the best constant guess at ε. Dhariwal & Nichol 2021 and EDM (Karras et
-al. 2022) keep the zeros.
+The zeros are Ho et al.'s 2020, in their code: a fresh network is the identity along its residual paths, and
+its first output is zero, the best constant guess at ε. Their "fan average" weights elsewhere are not:
+PyTorch's smaller ones with the zeros, which are Dhariwal & Nichol's 2021, learn faster. On the 8×8 digits the
+small class-conditional U-Net (lr 1e-3, batches of 128) reached a held-out loss of 0.086 against 0.089 after 500
+steps, the mean of two seeds 0.001 apart, and 0.079 against 0.082 after 1500 with one seed. diffusers' choice,
+PyTorch's weights without the zeros, reached 0.090 after 500.
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-import torch
 from torch import nn
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
-
-
-def fan_avg(layer: Layer, *, fused: int = 1) -> Layer:
-    """`layer` with uniform weights of variance 2 / (fan_in + fan_out) and no bias; returns it.
-
-    Glorot & Bengio 2010, eq. 16. `fused` layers stacked along the output each get the scale
-    that they would have alone.
-    """
-    with torch.no_grad():
-        for part in layer.weight.chunk(fused):
-            nn.init.xavier_uniform_(part)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 def zeroed(layer: Layer) -> Layer:

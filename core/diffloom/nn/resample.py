@@ -7,7 +7,6 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn.initial import fan_avg
 from diffloom.nn.signal import NO_SIGNAL, Signal
 
 Padding = Literal["asymmetric", "symmetric"]
@@ -24,7 +23,7 @@ class Downsample(nn.Module):
     def __init__(self, *, channels: int, padding: Padding = "asymmetric") -> None:
         super().__init__()
         self.edges = (0, 1, 0, 1) if padding == "asymmetric" else (1, 1, 1, 1)  # left, right, top, bottom
-        self.conv = fan_avg(nn.Conv2d(channels, channels, 3, stride=2))
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
         out_BCHW: Tensor = self.conv(functional.pad(x_BCHW, self.edges))
@@ -36,7 +35,7 @@ class Upsample(nn.Module):
 
     def __init__(self, *, channels: int) -> None:
         super().__init__()
-        self.conv = fan_avg(nn.Conv2d(channels, channels, 3, padding=1))
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
         out_BCHW: Tensor = self.conv(functional.interpolate(x_BCHW, scale_factor=2.0, mode="nearest"))

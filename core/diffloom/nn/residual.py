@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn.initial import fan_avg, zeroed
+from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import Signal
 
 
@@ -29,14 +29,14 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(norm_groups, in_channels, eps=norm_eps)
-        self.conv1 = fan_avg(nn.Conv2d(in_channels, out_channels, 3, padding=1))
-        self.emb = fan_avg(nn.Linear(emb_width, out_channels))
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.emb = nn.Linear(emb_width, out_channels)
         self.norm2 = nn.GroupNorm(norm_groups, out_channels, eps=norm_eps)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
-            self.shortcut = fan_avg(nn.Conv2d(in_channels, out_channels, 1))
+            self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
         h_BCHW = self.conv1(functional.silu(self.norm1(x_BCHW)))

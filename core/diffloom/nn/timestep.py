@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn.initial import fan_avg
-
 
 class SinusoidalEmbedding(nn.Module):
     """Sines and cosines of t at geometrically falling frequencies: (B,) → (B, width), float32.
@@ -53,8 +51,8 @@ class TimestepMLP(nn.Module):
 
     def __init__(self, *, width: int, emb_width: int) -> None:
         super().__init__()
-        self.expand = fan_avg(nn.Linear(width, emb_width))
-        self.mix = fan_avg(nn.Linear(emb_width, emb_width))
+        self.expand = nn.Linear(width, emb_width)
+        self.mix = nn.Linear(emb_width, emb_width)
 
     def forward(self, sinusoids_BD: Tensor) -> Tensor:
         emb_BE: Tensor = self.mix(functional.silu(self.expand(sinusoids_BD)))

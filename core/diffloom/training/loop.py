@@ -81,12 +81,14 @@ class Loop:
             is_last = state.step == last
             if self._is_due(self.train.log_every) or is_last:
                 self._log()
-            stops = self.interrupt.signal_number is not None
+            stops = (
+                self.interrupt.signal_number is not None and not is_last
+            )  # after the last there is nothing to stop
             if self._is_due(self.train.checkpoint_every) or is_last or stops:
                 self._save()
             if (self._is_due(self.train.sample_every) or (is_last and self.train.sample_every)) and not stops:
                 self._preview()
-            if (number := self.interrupt.signal_number) is not None:
+            if (number := self.interrupt.signal_number) is not None and not is_last:
                 checkpoint = self._save()
                 raise TrainingInterrupted(signal_number=number, step=state.step, checkpoint=checkpoint)
 
