@@ -7,12 +7,12 @@ import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 
-from diffloom.nn import Downsample, Upsample
+from diffloom.nn import Downsample, Upsample, zeroed
 
 
 def only_the_centre(conv: torch.nn.Conv2d) -> None:
     """A kernel that copies the pixel under its centre."""
-    torch.nn.init.zeros_(conv.weight)
+    zeroed(conv)
     for channel in range(conv.out_channels):
         conv.weight.data[channel, channel, 1, 1] = 1.0
 
