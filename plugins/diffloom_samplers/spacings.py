@@ -43,9 +43,8 @@ class Trailing(Spacing):
     def times(self, *, length: int, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""
         _check_room(length, steps)
-        stride = (
-            length - length / steps
-        ) - length  # in this order the ties of round() fall as they do in numpy.arange
+        # -T/N, rounded as numpy.arange rounds it: the ties of round() then fall as they do in diffusers
+        stride = (length - length / steps) - length
         return _falling([round(length + i * stride) - 1 for i in reversed(range(steps))], length)
 
 
