@@ -57,7 +57,13 @@ class SamplingPlan:
         """Network, prediction, guidance, clipping: in this order, so that the guided x₀ is what is clipped."""
         pipeline, device = self.pipeline, self.pipeline.device
         condition = pipeline.conditioning.encode(self.raw, device=device)
-        plain = torch.no_grad()(denoiser(pipeline.predict, pipeline.prediction))
+        plain = torch.no_grad()(
+            denoiser(
+                pipeline.predict,
+                pipeline.prediction,
+                learned_variance=pipeline.document.variance.learned,
+            )
+        )
         if self.section.guidance is not None and self.is_conditional:
             steered = _guided(
                 self.section.guidance,

@@ -6,11 +6,17 @@ Run by `make demo`; alone: `python docs/demo/digits.py [RUN_FOLDER]`.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # set before torch is imported; inherited by the training process
+# On 8×8 pictures a second thread gains a third on an idle machine, and loses tenfold beside any other busy process.
 
 import numpy as np
 from curve import loss_curve
