@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 __version__ = "0.1.0"
 
@@ -14,22 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "Registrar", "__version__", "build", "hookimpl", "load"]
 
-_HOMES = {
-    "Pipeline": "diffloom.pipeline",
-    "Registrar": "diffloom.registrar",
-    "build": "diffloom.api",
-    "load": "diffloom.api",
-    "hookimpl": "diffloom.hooks",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'diffloom' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "api": ["build", "load"],
+        "hooks": ["hookimpl"],
+        "pipeline": ["Pipeline"],
+        "registrar": ["Registrar"],
+    },
+)

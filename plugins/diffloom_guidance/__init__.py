@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from diffloom import Registrar, hookimpl
 from diffloom_guidance.guidances import ClassifierFreeGuidance
@@ -12,17 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassifierFree", "ClassifierFreeGuidance"]
 
+# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"classifier_free": ["ClassifierFree"]})
+
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register classifier-free guidance."""
     registrar.add(ClassifierFreeGuidance)
-
-
-def __getattr__(name: str) -> Any:
-    """The guide, on first use: it needs torch."""
-    if name != "ClassifierFree":
-        raise AttributeError(f"module 'diffloom_guidance' has no attribute {name!r}")
-    from diffloom_guidance.classifier_free import ClassifierFree
-
-    return ClassifierFree

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from diffloom import Registrar, hookimpl
 from diffloom_objectives.objectives import SimpleObjective
@@ -12,17 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Simple", "SimpleObjective"]
 
+# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"simple": ["Simple"]})
+
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the simple loss."""
     registrar.add(SimpleObjective)
-
-
-def __getattr__(name: str) -> Any:
-    """The loss, on first use: it needs torch."""
-    if name != "Simple":
-        raise AttributeError(f"module 'diffloom_objectives' has no attribute {name!r}")
-    from diffloom_objectives.simple import Simple
-
-    return Simple

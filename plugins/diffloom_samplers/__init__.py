@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from diffloom import Registrar, hookimpl
 from diffloom_samplers.samplers import DDIMSampler, DDPMSampler
@@ -14,18 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["DDIM", "DDPM", "DDIMSampler", "DDPMSampler", "Leading", "Linspace", "Trailing"]
 
+# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"ddim": ["DDIM"], "ddpm": ["DDPM"]})
+
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the samplers and the spacings."""
     for component in (DDPMSampler, DDIMSampler, Leading, Trailing, Linspace):
         registrar.add(component)
-
-
-def __getattr__(name: str) -> Any:
-    """The walks, on first use: they need torch."""
-    if name not in ("DDIM", "DDPM"):
-        raise AttributeError(f"module 'diffloom_samplers' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"diffloom_samplers.{name.lower()}"), name)

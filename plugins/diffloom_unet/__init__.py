@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from diffloom import Registrar, hookimpl
 from diffloom_unet.component import UNet
@@ -12,16 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["UNet", "UNetModel"]
 
+# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"model": ["UNetModel"]})
+
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the U-Net."""
     registrar.add(UNet)
-
-
-def __getattr__(name: str) -> Any:
-    if name != "UNetModel":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from diffloom_unet.model import UNetModel  # needs torch, which registering must not import
-
-    return UNetModel

@@ -95,8 +95,7 @@ class UNet(Backbone):
             )
         return tuple(resolutions.index(wanted) for wanted in self.attention_resolutions)
 
-    def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
-        """A `UNetModel`. Raises ValueError for conditions it cannot read and spaces it cannot halve."""
+    def check(self, *, space: SpaceInfo, condition: ConditionInfo) -> None:
         if condition.tokens or condition.vector:
             raise ValueError(
                 "unet reads class ids and stacked pictures; tokens need a backbone with cross-attention, "
@@ -113,6 +112,14 @@ class UNet(Backbone):
                     f"norm_groups {self.norm_groups} puts each of the {width} channels of a 1 x 1 level in a "
                     "group of its own, and a single number always normalises to zero; give fewer groups"
                 )
+        attending = {self.channels[level] for level in self.attention_levels(space)} | {self.channels[-1]}
+        for width in sorted(attending):
+            if width % (self.head_channels or width):
+                raise ValueError(f"{width} channels cannot be split into heads of {self.head_channels} channels")
+
+    def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
+        """A `UNetModel`. Raises ValueError for conditions it cannot read and spaces it cannot halve."""
+        self.check(space=space, condition=condition)
         from diffloom_unet.model import UNetModel
 
         return UNetModel(

@@ -19,7 +19,7 @@ GOOD = """\
 image: {size: 8, channels: 1}
 conditioners:
   label: {type: class_label, classes: 10, dropout: 0.1}
-backbone: {type: unet, channels: [8, 16], blocks_per_level: 1, norm_groups: 4}
+backbone: {type: unet, channels: [8, 16], blocks_per_level: 1, attention_resolutions: [], norm_groups: 4}
 schedule: cosine
 prediction: v
 sampling: {sampler: ddim, steps: 2}

@@ -9,7 +9,7 @@ from diffloom.plugins import load_registry
 MODEL = {
     "image": {"size": 8, "channels": 1},
     "conditioners": {"label": {"type": "class_label", "dropout": 0.1}},
-    "backbone": {"type": "unet", "channels": [8], "norm_groups": 4},
+    "backbone": {"type": "unet", "channels": [8], "attention_resolutions": [], "norm_groups": 4},
     "schedule": "cosine",
     "prediction": "epsilon",
     "sampling": {"sampler": "ddim", "steps": 2, "guidance": {"type": "classifier_free", "scale": 2.0}},
@@ -31,3 +31,16 @@ def test_building_untrained_needs_to_know_them_now() -> None:
 
     with pytest.raises(ConfigError, match=r"conditioners\.label: the classes are not known yet"):
         diffloom.build({**MODEL, "data": "digits"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("backbone.attention_resolutions=[5]", r"^override .*attention_resolutions: no level has 5 pixels"),
+        ("backbone.head_channels=3", r"8 channels cannot be split into heads of 3 channels"),
+    ],
+)
+def test_shapes_the_backbone_refuses_are_known_without_building(change: str, message: str) -> None:
+    known = {**MODEL, "conditioners": {"label": {"type": "class_label", "classes": 10, "dropout": 0.1}}}
+    with pytest.raises(ConfigError, match=message):
+        config.load(known, [change], registry=load_registry())

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from diffloom.checkpoint.header import Header, read_header
 
@@ -24,18 +26,11 @@ __all__ = [
     "save_checkpoint",
 ]
 
-_HOMES = {
-    "Checkpoint": "diffloom.checkpoint.reading",
-    "open_checkpoint": "diffloom.checkpoint.reading",
-    "load_strict": "diffloom.checkpoint.strict",
-    "remove_unfinished": "diffloom.checkpoint.writing",
-    "save_checkpoint": "diffloom.checkpoint.writing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'diffloom.checkpoint' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "reading": ["Checkpoint", "open_checkpoint"],
+        "strict": ["load_strict"],
+        "writing": ["remove_unfinished", "save_checkpoint"],
+    },
+)

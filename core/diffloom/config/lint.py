@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from diffloom.config.document import Document
 from diffloom.errors import Problem
-from diffloom.kinds import SpaceInfo
+from diffloom.kinds import ConditionInfo, SpaceInfo
 
 Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
 """A document → its problems; their places are dotted paths."""
@@ -55,6 +55,17 @@ def downsampling(document: Document) -> Iterator[Problem]:
         f"({document.space.canonical} of a {image.height}×{image.width} image) is not divisible by that; "
         "change image.size, or take a backbone with fewer levels",
     )
+
+
+def backbone_shapes(document: Document) -> Iterator[Problem]:
+    """The backbone must be able to work in the space, and to read what the conditioners give."""
+    space, condition, factor = _space(document), _condition(document), document.backbone.downsampling
+    if space is None or condition is None or space.height % factor or space.width % factor:
+        return  # told by the rules above
+    try:
+        document.backbone.check(space=space, condition=condition)
+    except ValueError as error:
+        yield Problem("backbone", str(error))
 
 
 def learned_variance(document: Document) -> Iterator[Problem]:
@@ -120,6 +131,7 @@ RULES: tuple[Rule, ...] = (
     space_shape,
     condition_slots,
     downsampling,
+    backbone_shapes,
     learned_variance,
     guidance_dropout,
     sampling_steps,
@@ -131,5 +143,13 @@ def _space(document: Document) -> SpaceInfo | None:
     """The space's shape; None where `space_shape` has something to say."""
     try:
         return document.space_info
+    except ValueError:
+        return None
+
+
+def _condition(document: Document) -> ConditionInfo | None:
+    """What the conditioners give together; None where `condition_slots` has something to say, or data will."""
+    try:
+        return document.condition_info
     except ValueError:
         return None

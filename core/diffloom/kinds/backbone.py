@@ -29,6 +29,12 @@ class Backbone(Component):
         """The factor that height and width must be divisible by; known without building."""
         return 1
 
+    def check(self, *, space: SpaceInfo, condition: ConditionInfo) -> None:
+        """Raises ValueError for a space or conditions that `build` would refuse.
+
+        Needs no torch, so that `diffloom config check` can tell. Called only for spaces that `downsampling` divides.
+        """
+
     @abstractmethod
     def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
         """The network for this space and these conditions. Raises ValueError for slots it cannot use."""

@@ -6,7 +6,9 @@ torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from diffloom.process.forward import Posterior, alpha_sigma, noised
@@ -48,26 +50,16 @@ __all__ = [
     "perturbed",
 ]
 
-_NAMES = {
-    "forward": ("Posterior", "alpha_sigma", "noised"),
-    "noise": ("Draws", "keyed_generator"),
-    "predictions": ("Epsilon", "EpsilonPrediction", "V", "VPrediction", "X0", "X0Prediction"),
-    "reverse": ("clipped", "denoiser", "perturbed"),
-    "schedule": ("TableSchedule",),
-    "schedules": ("CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"),
-    "types": ("CLEAN", "Denoised", "Level", "Process", "Step"),
-    "variances": ("FixedLarge", "FixedLargeVariance", "FixedSmall", "FixedSmallVariance"),
-}
-_HOMES = {name: f"diffloom.process.{module}" for module, names in _NAMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'diffloom.process' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "forward": ["Posterior", "alpha_sigma", "noised"],
+        "noise": ["Draws", "keyed_generator"],
+        "predictions": ["Epsilon", "EpsilonPrediction", "V", "VPrediction", "X0", "X0Prediction"],
+        "reverse": ["clipped", "denoiser", "perturbed"],
+        "schedule": ["TableSchedule"],
+        "schedules": ["CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"],
+        "types": ["CLEAN", "Denoised", "Level", "Process", "Step"],
+        "variances": ["FixedLarge", "FixedLargeVariance", "FixedSmall", "FixedSmallVariance"],
+    },
+)

@@ -5,7 +5,9 @@ Importing this does not import torch, since the run folder is also read by comma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from diffloom.training.interrupt import TrainingInterrupted
@@ -13,16 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Trained", "TrainingInterrupted", "train"]
 
-_HOMES = {
-    "TrainingInterrupted": "diffloom.training.interrupt",
-    "Trained": "diffloom.training.run",
-    "train": "diffloom.training.run",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'diffloom.training' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__, submod_attrs={"interrupt": ["TrainingInterrupted"], "run": ["Trained", "train"]}
+)
