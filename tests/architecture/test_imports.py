@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "core").rglob("*.py"))
 FAMILIES = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
 PUBLIC = ("diffloom", "kinds", "process", "condition", "nn", "errors", "testing")
-MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+MODULE_OF = {"lazy-loader": "lazy_loader", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 """Distributions whose module has another name."""
 COMES_WITH = {"pydantic": "pydantic_core"}
 
