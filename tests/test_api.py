@@ -37,16 +37,16 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, configs: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("weights", ["ema", "weights"])
-def test_loads_the_weights_asked_for(run_folder: Path, weights: str) -> None:
+@pytest.mark.parametrize(("weights", "group"), [("ema", "ema"), ("raw", "weights")])
+def test_loads_the_weights_asked_for(run_folder: Path, weights: str, group: str) -> None:
     pipe = diffloom.load(run_folder, weights=weights, device="cpu")
     (path,) = (run_folder / "checkpoints").glob("*.safetensors")
-    stored = open_checkpoint(path).tensors(weights)
+    stored = open_checkpoint(path).tensors(group)
     state = pipe.module.state_dict()
     assert stored.keys() == state.keys()
     assert all(torch.equal(stored[name], state[name]) for name in stored)
     assert not pipe.module.training
-    other = diffloom.load(path, weights={"ema": "weights", "weights": "ema"}[weights], device="cpu")
+    other = diffloom.load(path, weights={"ema": "raw", "raw": "ema"}[weights], device="cpu")
     assert any(
         not torch.equal(a, b)
         for a, b in zip(other.module.parameters(), pipe.module.parameters(), strict=True)

@@ -24,7 +24,7 @@ logger = logging.getLogger("diffloom")
 def load(
     source: str | Path,
     *,
-    weights: Literal["ema", "weights"] = "ema",
+    weights: Literal["ema", "raw"] = "ema",
     device: torch.device | str | None = None,
     plugins: Sequence[str] = (),
 ) -> Pipeline:
@@ -32,7 +32,7 @@ def load(
 
     Plugins of other versions than the model was trained with are logged as a warning.
 
-    `weights="weights"` takes the raw weights instead of the averaged ones; `device` is CUDA where there is any;
+    `weights="raw"` takes the last weights instead of the averaged ones; `device` is CUDA where there is any;
     `plugins` are Python files to load first. Raises CheckpointError, or ConfigError where a plugin is missing.
     """
     registry = load_registry(plugins)
@@ -40,8 +40,9 @@ def load(
     resolved = config.parse(checkpoint.config, name=str(checkpoint.path), registry=registry)
     _tell_of_other_versions(checkpoint, resolved.document.plugins)
     pipeline = assemble(resolved.document, registry=registry)
-    load_strict(pipeline.module, checkpoint.tensors(weights), place=str(checkpoint.path))
-    pipeline.weights_digest = checkpoint.digest(weights)
+    group = "ema" if weights == "ema" else "weights"
+    load_strict(pipeline.module, checkpoint.tensors(group), place=str(checkpoint.path))
+    pipeline.weights_digest = checkpoint.digest(group)
     pipeline.module.eval()
     return pipeline.to(usable_device(device))
 

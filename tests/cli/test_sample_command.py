@@ -78,7 +78,7 @@ def test_recipe_names_what_it_was_drawn_from(run_folder: Path, tmp_path: Path, i
 
 def test_raw_weights_are_other_weights(run_folder: Path, tmp_path: Path, invoke: Invoke) -> None:
     digests = set()
-    for weights in ("ema", "weights"):
+    for weights in ("ema", "raw"):
         path = tmp_path / f"{weights}.png"
         assert (
             invoke(

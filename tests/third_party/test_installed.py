@@ -44,16 +44,19 @@ def test_it_passes_the_kit(acme_moon: Run, tmp_path: Path) -> None:
 
 
 def test_a_new_package_passes_its_own_test(scratch: Any, tmp_path: Path) -> None:
-    """What `plugins new` writes, installed as it was generated."""
-    scratch.run("-m", "diffloom", "plugins", "new", "blue-moon", cwd=tmp_path)
-    package = tmp_path / "blue-moon"
+    """What `plugins new` writes, installed as it was generated, inside a project whose pytest imports in its own way."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n'
+    )
+    scratch.run("-m", "diffloom", "plugins", "new", "moon", cwd=tmp_path)
+    package = tmp_path / "moon"
     scratch.install(package)
-    assert "1 passed" in scratch.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=package)
+    assert "1 passed" in scratch.run("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=package)
     output = scratch.run("-m", "diffloom", "plugins", "list", cwd=tmp_path)
-    assert "blue-moon/euler " in output
-    assert "blue-moon/convnet " in output
-    again = scratch.run("-m", "diffloom", "plugins", "new", "blue-moon", "-o", "x", cwd=tmp_path, fails=True)
-    assert "'blue-moon' is installed already" in again
+    assert "moon/euler " in output
+    assert "moon/convnet " in output
+    again = scratch.run("-m", "diffloom", "plugins", "new", "moon", "-o", "x", cwd=tmp_path, fails=True)
+    assert "'moon' is installed already" in again
     assert not (tmp_path / "x").exists()
 
 

@@ -60,10 +60,10 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
 )
 @click.option(
     "--weights",
-    type=click.Choice(["ema", "weights"]),
+    type=click.Choice(["ema", "raw"]),
     default="ema",
     show_default=True,
-    help="The averaged weights or the raw ones.",
+    help="The averaged weights, or those of the last step.",
 )
 @click.option(
     "--batch-size",
