@@ -44,7 +44,7 @@ def test_it_passes_the_kit(acme_moon: Run, tmp_path: Path) -> None:
 
 
 def test_a_new_package_passes_its_own_test(scratch: Any, tmp_path: Path) -> None:
-    """What `plugins new` writes, installed as it was generated, inside a project whose pytest imports in its own way."""
+    """What `plugins new` writes, installed as generated, inside a project with pytest habits of its own."""
     (tmp_path / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n'
     )
