@@ -41,6 +41,10 @@ class UNet(Backbone):
     """Added to the variances that the normalisations divide by."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of activations dropped in every residual block during training."""
+    embedding: Literal["add", "scale_shift"] = "add"
+    """How residual blocks use the embedding of time and class: added (the paper), or as a scale and a shift of
+    their second normalisation (Nichol & Dhariwal 2021).
+    """
     downsample_padding: Literal["asymmetric", "symmetric"] = "asymmetric"
     """Whether halving pads bottom and right (the paper) or all four sides (diffusers)."""
     time_cos_first: bool = False
@@ -59,6 +63,7 @@ class UNet(Backbone):
                 attention_resolutions=(),
                 head_channels=4,
                 norm_groups=2,
+                embedding="scale_shift",
                 downsample_padding="symmetric",
                 time_cos_first=True,
                 time_frequency_shift=0,
@@ -73,7 +78,7 @@ class UNet(Backbone):
                 f"norm_groups {self.norm_groups} does not divide the channels {', '.join(odd)}; "
                 "give widths that are multiples of it, or another norm_groups"
             )
-        if set(self.channels) == {self.norm_groups}:
+        if self.embedding == "add" and set(self.channels) == {self.norm_groups}:
             raise ValueError(
                 f"norm_groups {self.norm_groups} puts every channel in a group of its own, which normalises away "
                 "the embeddings of time and class that are added to it; give fewer groups"
@@ -115,7 +120,9 @@ class UNet(Backbone):
         attending = {self.channels[level] for level in self.attention_levels(space)} | {self.channels[-1]}
         for width in sorted(attending):
             if width % (self.head_channels or width):
-                raise ValueError(f"{width} channels cannot be split into heads of {self.head_channels} channels")
+                raise ValueError(
+                    f"{width} channels cannot be split into heads of {self.head_channels} channels"
+                )
 
     def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
         """A `UNetModel`. Raises ValueError for conditions it cannot read and spaces it cannot halve."""
@@ -132,6 +139,7 @@ class UNet(Backbone):
             norm_groups=self.norm_groups,
             norm_eps=self.norm_eps,
             dropout=self.dropout,
+            embedding=self.embedding,
             downsample_padding=self.downsample_padding,
             time_cos_first=self.time_cos_first,
             time_frequency_shift=self.time_frequency_shift,

@@ -30,19 +30,21 @@ TRANSLATED = ("block_out_channels", "down_block_types", "up_block_types", "downs
 ONLY: dict[str, tuple[object, ...]] = {
     "act_fn": ("silu", "swish"),
     "add_attention": (True,),
-    "attn_norm_num_groups": (None,),
     "center_input_sample": (False,),
     "class_embed_type": (None,),
     "downsample_padding": (0, 1),
     "downsample_type": ("conv",),
     "mid_block_scale_factor": (1,),
     "mid_block_type": ("UNetMidBlock2D",),
-    "resnet_time_scale_shift": ("default",),
+    "resnet_time_scale_shift": ("default", "scale_shift"),
     "time_embedding_dim": (None,),
     "time_embedding_type": ("positional",),
     "upsample_type": ("conv",),
 }
 """What their options may be for the network to be this one; older configurations lack the newer options."""
+
+EMBEDDINGS = {"default": "add", "scale_shift": "scale_shift"}
+"""Their `resnet_time_scale_shift` → our `embedding`."""
 
 RESIDUAL = {
     "norm1": ("norm1",),
@@ -101,7 +103,14 @@ def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         attends = [kind == "AttnDownBlock2D" for kind in config["down_block_types"]]
         down = [f"{'Attn' if attend else ''}DownBlock2D" for attend in attends]
         up = [f"{'Attn' if attend else ''}UpBlock2D" for attend in reversed(attends)]
-        kinds = {**ONLY, "down_block_types": (down,), "up_block_types": (up,)}
+        # with scale and shift, their middle attention is normalised only if they are told its groups
+        groups = (None,) if config.get("resnet_time_scale_shift", "default") == "default" else ()
+        kinds = {
+            **ONLY,
+            "down_block_types": (down,),
+            "up_block_types": (up,),
+            "attn_norm_num_groups": (*groups, config["norm_num_groups"]),
+        }
         given = {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
         problems = [
             f"{key} {given[key]!r}"
@@ -115,6 +124,7 @@ def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         "channels": tuple(config["block_out_channels"]),
         "attention_levels": tuple(level for level, attend in enumerate(attends) if attend),
         "dropout": config.get("dropout", 0.0),
+        "embedding": EMBEDDINGS[config.get("resnet_time_scale_shift", "default")],
         "downsample_padding": "asymmetric" if config["downsample_padding"] == 0 else "symmetric",
         "classes": config.get("num_class_embeds") or 0,
     }

@@ -14,6 +14,7 @@ from diffloom.condition import Condition
 from diffloom.nn import (
     Downsample,
     ResidualBlock,
+    ScaleShiftResidualBlock,
     SelfAttention,
     Signal,
     SinusoidalEmbedding,
@@ -23,13 +24,17 @@ from diffloom.nn import (
 )
 from diffloom_unet.trunk import Parts, Trunk
 
+BLOCKS = {"add": ResidualBlock, "scale_shift": ScaleShiftResidualBlock}
+"""The residual block for each way of using the embedding of time and class."""
+
 
 class UNetModel(nn.Module):
     """U-Net of Ho et al. 2020: `model(x_BCHW, t_B, condition)` → (B, out_channels, H, W).
 
     `channels` are the widths of the levels, each of half the last one's height and width;
     `attention_levels` holds the indices of those whose pixels attend to each other, beside the middle,
-    which always does. `head_channels` is the width of an attention head, `None` for a single one. With
+    which always does. `embedding` is added in each residual block, or scales and shifts its second
+    normalisation. `head_channels` is the width of an attention head, `None` for a single one. With
     `classes`, class ids are embedded and added to the embedding of time; with `concat_channels`, a picture
     of so many channels is stacked on the input.
 
@@ -52,6 +57,7 @@ class UNetModel(nn.Module):
         norm_groups: int = 32,
         norm_eps: float = 1e-6,
         dropout: float = 0.0,
+        embedding: Literal["add", "scale_shift"] = "add",
         downsample_padding: Literal["asymmetric", "symmetric"] = "asymmetric",
         time_cos_first: bool = False,
         time_frequency_shift: int = 1,
@@ -72,7 +78,11 @@ class UNetModel(nn.Module):
         self.time = TimestepMLP(width=width, emb_width=emb_width)
         self.classes = nn.Embedding(classes, emb_width) if classes else None
         block = partial(
-            ResidualBlock, emb_width=emb_width, norm_groups=norm_groups, norm_eps=norm_eps, dropout=dropout
+            BLOCKS[embedding],
+            emb_width=emb_width,
+            norm_groups=norm_groups,
+            norm_eps=norm_eps,
+            dropout=dropout,
         )
         attention = partial(
             SelfAttention, head_channels=head_channels, norm_groups=norm_groups, norm_eps=norm_eps

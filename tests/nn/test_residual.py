@@ -7,7 +7,7 @@ import torch
 from diffusers.models.resnet import ResnetBlock2D
 from torch.nn import functional
 
-from diffloom.nn import ResidualBlock, Signal
+from diffloom.nn import ResidualBlock, ScaleShiftResidualBlock, Signal
 
 NAMES = {
     "norm1": "norm1",
@@ -61,3 +61,26 @@ def test_dropout_keeps_the_mean_and_only_trains() -> None:
     assert many.std(0).min() > 0.01
     # the mean of 4000 draws lies within 5 standard errors of the truth in each of 128 places
     assert ((many.mean(0) - still).abs() < 5 * many.std(0) / 4000**0.5).all()
+
+
+def test_scale_and_shift_equal_diffusers() -> None:
+    torch.manual_seed(0)
+    theirs = ResnetBlock2D(
+        in_channels=16,
+        out_channels=24,
+        temb_channels=20,
+        groups=4,
+        eps=1e-5,
+        time_embedding_norm="scale_shift",
+    ).double()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours = ScaleShiftResidualBlock(
+        in_channels=16, out_channels=24, emb_width=20, norm_groups=4, norm_eps=1e-5
+    ).double()
+    for name, their_name in NAMES.items():
+        ours.get_submodule(name).load_state_dict(theirs.get_submodule(their_name).state_dict())
+    x = torch.randn(3, 16, 5, 6, dtype=torch.float64)
+    emb = torch.randn(3, 20, dtype=torch.float64)
+    out = ours(x, Signal(emb_BE=functional.silu(emb)))
+    torch.testing.assert_close(out, theirs(x, emb), rtol=0, atol=1e-12)

@@ -8,7 +8,7 @@ way to condition, attend or change resolution is another block, never a flag of 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.initial import zeroed
 from diffloom.nn.resample import Downsample, Upsample
-from diffloom.nn.residual import ResidualBlock
+from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
 from diffloom.nn.timestep import SinusoidalEmbedding, TimestepMLP
 
@@ -17,6 +17,7 @@ __all__ = [
     "AttentionKernel",
     "Downsample",
     "ResidualBlock",
+    "ScaleShiftResidualBlock",
     "SelfAttention",
     "Signal",
     "SinusoidalEmbedding",

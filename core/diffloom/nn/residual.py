@@ -1,6 +1,8 @@
-"""The residual block. Legend: B batch, C channels, H height, W width, E embedding width."""
+"""Residual blocks. Legend: B batch, C channels, H height, W width, E embedding width."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,8 +16,11 @@ class ResidualBlock(nn.Module):
 
     (B, in_channels, H, W) → (B, out_channels, H, W); reads `signal.emb_BE`. The shortcut is the identity,
     or a 1×1 convolution where the channels change. Dropout stands before the second convolution. A block
-    that uses the embedding in another way overrides `embed` and the width of `emb`.
+    that uses the embedding in another way overrides `embed` and `emb_parts`.
     """
+
+    emb_parts: ClassVar[int] = 1
+    """Numbers that the embedding gives each channel."""
 
     def __init__(
         self,
@@ -30,7 +35,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.norm1 = nn.GroupNorm(norm_groups, in_channels, eps=norm_eps)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.emb = nn.Linear(emb_width, out_channels)
+        self.emb = nn.Linear(emb_width, self.emb_parts * out_channels)
         self.norm2 = nn.GroupNorm(norm_groups, out_channels, eps=norm_eps)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
@@ -48,4 +53,19 @@ class ResidualBlock(nn.Module):
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """The second normalisation, of h with the embedding in it."""
         out_BCHW: Tensor = self.norm2(h_BCHW + self.emb(signal.emb_BE)[:, :, None, None])
+        return out_BCHW
+
+
+class ScaleShiftResidualBlock(ResidualBlock):
+    """A residual block whose embedding scales and shifts the second normalisation.
+
+    Nichol & Dhariwal 2021, section 3; "adaptive group normalisation" in Dhariwal & Nichol 2021, eq. 13.
+    """
+
+    emb_parts = 2
+
+    def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
+        """norm(h) · (1 + scale) + shift."""
+        scale_BC11, shift_BC11 = self.emb(signal.emb_BE)[:, :, None, None].chunk(2, dim=1)
+        out_BCHW: Tensor = self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11
         return out_BCHW

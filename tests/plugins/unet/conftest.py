@@ -57,6 +57,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "layers_per_block": 3,
     },
     "six levels": {**levels("----A-"), "block_out_channels": (32, 32, 64, 64, 96, 96)},
+    "scale and shift": {
+        **levels("-A"),
+        "block_out_channels": (32, 64),
+        "resnet_time_scale_shift": "scale_shift",
+        "attn_norm_num_groups": 8,  # else the attention in their middle is not normalised
+        "num_class_embeds": 5,
+        "norm_num_groups": 8,
+    },
     "in is not out": {
         **levels("A-"),
         "block_out_channels": (32, 64),

@@ -23,6 +23,17 @@ LDM_4 = {
     "time_frequency_shift": 0,
 }
 
+IDDPM = {
+    "blocks_per_level": 3,
+    "attention_resolutions": (16, 8),
+    "norm_eps": 1e-5,
+    "embedding": "scale_shift",
+    "downsample_padding": "symmetric",
+    "time_cos_first": True,
+    "time_frequency_shift": 0,
+    "learn_variance": True,
+}
+
 
 def parameters(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
@@ -34,6 +45,8 @@ def parameters(module: torch.nn.Module) -> int:
         ({}, 32, 35_746_307),  # DDPM CIFAR-10, Ho et al. 2020: "35.7M"
         (DDPM_256, 256, 113_673_219),  # DDPM 256², Ho et al. 2020: "114M"; diffusers' train_unconditional
         (LDM_4, 64, 274_056_163),  # LDM-4 unconditional, Rombach et al. 2022: "274M"
+        ({**IDDPM, "channels": (128, 256, 256, 256)}, 32, 52_546_438),  # CIFAR-10, Nichol & Dhariwal 2021
+        ({**IDDPM, "channels": (128, 256, 384, 512)}, 64, 121_063_942),  # ImageNet-64 unconditional, likewise
     ],
 )
 def test_counts(config: dict[str, Any], size: int, count: int) -> None:
@@ -42,6 +55,16 @@ def test_counts(config: dict[str, Any], size: int, count: int) -> None:
             space=SpaceInfo(channels=3, height=size, width=size), condition=ConditionInfo()
         )
     assert parameters(network) == count
+
+
+def test_count_with_classes() -> None:
+    """ImageNet-64 class-conditional, Nichol & Dhariwal 2021: 1000 classes, without a null class."""
+    wide = UNet(**IDDPM, channels=(192, 384, 576, 768))
+    with torch.device("meta"):
+        network = wide.build(
+            space=SpaceInfo(channels=3, height=64, width=64), condition=ConditionInfo(classes=1000)
+        )
+    assert parameters(network) == 273_049_350
 
 
 def test_classes_variance_and_stacked_channels_add_what_they_must() -> None:
