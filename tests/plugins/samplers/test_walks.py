@@ -127,5 +127,5 @@ def test_importing_the_plugin_does_not_import_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert all(hasattr(diffloom_samplers, name) for name in diffloom_samplers.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'PLMS'"):
+    with pytest.raises(AttributeError, match="PLMS"):
         diffloom_samplers.PLMS  # noqa: B018
