@@ -28,9 +28,9 @@ def test_public_names_resolve(name: str) -> None:
 
 
 def test_the_public_list_is_the_lazy_one() -> None:
-    assert set(diffloom.process.__all__) == set(diffloom.process._HOMES)
+    assert sorted(diffloom.process.__all__) == dir(diffloom.process)
 
 
 def test_other_names_are_attribute_errors() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'Linaer'"):
+    with pytest.raises(AttributeError, match="Linaer"):
         diffloom.process.Linaer  # noqa: B018
