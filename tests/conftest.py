@@ -1,4 +1,4 @@
-"""What the tests of the Python API share: a small, untrained digits model."""
+"""What tests share: a small digits model, untrained, and a run that trained it for two steps."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import diffloom
-from diffloom import Pipeline
+from diffloom import Pipeline, config
+from diffloom.plugins import load_plugins
+from diffloom.training import train
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = [
@@ -33,3 +35,14 @@ def small_model() -> Pipeline:
         for parameter in pipe.module.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return pipe
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run. Tests that change it work on a copy."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    plugins = load_plugins()
+    short = ["train.steps=2", "train.batch_size=4", "train.warmup_steps=0", "train.sample_every=null"]
+    resolved = config.load(CONFIGS / "digits.yaml", [*SMALL, *short], registry=plugins.registry)
+    train(resolved, folder, plugins=plugins, device="cpu")
+    return folder

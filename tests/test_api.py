@@ -7,34 +7,8 @@ import pytest
 import torch
 
 import diffloom
-from diffloom import config
 from diffloom.checkpoint import open_checkpoint, save_checkpoint
 from diffloom.errors import CheckpointError
-from diffloom.plugins import load_plugins
-from diffloom.training import train
-
-SMALL = [
-    "backbone.channels=[8,16]",
-    "backbone.blocks_per_level=1",
-    "backbone.head_channels=8",
-    "backbone.norm_groups=4",
-]
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory, configs: Path) -> Path:
-    folder = tmp_path_factory.mktemp("run") / "digits"
-    plugins = load_plugins()
-    changes = [
-        *SMALL,
-        "train.steps=3",
-        "train.batch_size=4",
-        "train.warmup_steps=0",
-        "train.sample_every=null",
-    ]
-    resolved = config.load(configs / "digits.yaml", changes, registry=plugins.registry)
-    train(resolved, folder, plugins=plugins, device="cpu")
-    return folder
 
 
 @pytest.mark.parametrize(("weights", "group"), [("ema", "ema"), ("raw", "weights")])
