@@ -1,14 +1,21 @@
 """What tests share: a small digits model, untrained, and a run that trained it for two steps."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 import diffloom
 from diffloom import Pipeline, config
 from diffloom.plugins import load_plugins
 from diffloom.training import train
+
+# The same examples every time, however slow the machine; HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = [
