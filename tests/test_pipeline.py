@@ -13,6 +13,7 @@ from diffloom import Pipeline
 from diffloom.condition import Condition
 from diffloom.errors import ConfigError, DiffloomError
 from diffloom.process import Draws, keyed_generator
+from diffloom_samplers import DDIM
 
 # float32 convolutions sum in another order in another batch size: 1e-6 a call, over a few steps
 SAME = {"atol": 1e-5, "rtol": 0.0}
@@ -178,6 +179,15 @@ def test_recipe_draws_the_same_again(small_model: Pipeline) -> None:
     assert torch.equal(again.tensor, out.tensor)
     assert out.recipe_of(1)["seeds"] == [[8, 1]]
     assert out.recipe_of(1)["conditions"] == {"label": [7]}
+
+
+def test_a_walk_of_ones_own_is_used_and_not_passed_off_as_the_configured_one(small_model: Pipeline) -> None:
+    walk = DDIM(eta=1.0)
+    out = small_model.sample(label=3, seed=2, steps=4, sampler=walk)
+    named = small_model.sample(label=3, seed=2, steps=4, sampler={"type": "ddim", "eta": 1.0})
+    assert torch.equal(out.tensor, named.tensor)
+    assert out.recipe["sampling"]["sampler"] == repr(walk)
+    assert named.recipe["sampling"]["sampler"] == {"type": "diffloom/ddim", "eta": 1.0}
 
 
 def test_changing_the_sampler_keeps_everything_else(small_model: Pipeline) -> None:

@@ -27,6 +27,8 @@ def test_keys(seed: object, count: int | None, keys: tuple[tuple[int, int], ...]
     [
         ([1, 2], 3, "2 seeds for 3 samples"),
         (-1, 1, "between 0 and"),
+        (5, 0, "ask for at least one"),
+        ([], None, "ask for at least one"),
         (2**64, 1, "between 0 and"),
         ([(1, -1)], None, "between 0 and"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -24,9 +24,8 @@ class Condition:
     concat_BCHW: Tensor | None = None
     """Stacked on the network's input channels."""
 
-    def map(self, function: object) -> Condition:
+    def map(self, function: Callable[[Tensor], Tensor]) -> Condition:
         """`function` applied to every filled slot."""
-        assert callable(function)
         return Condition(**{name: function(value) for name, value in self.filled().items()})
 
     def filled(self) -> dict[str, Tensor]:

@@ -155,7 +155,10 @@ class Pipeline:
                     on_step(step)
             assert step is not None
             tensors.append(self.decode(step.following_BCHW).cpu())
-        return Output(tensor=torch.cat(tensors), recipe=self._recipe(whole))
+        return Output(
+            tensor=torch.cat(tensors),
+            recipe=self._recipe(whole, own_walk=sampler if callable(sampler) else None),
+        )
 
     def stream(
         self,
@@ -192,13 +195,14 @@ class Pipeline:
         self.module.eval()
         return SamplingPlan(pipeline=self, section=section, walk=walk, keys=keys, raw=raw)
 
-    def _recipe(self, plan: SamplingPlan) -> dict[str, Any]:
+    def _recipe(self, plan: SamplingPlan, *, own_walk: Walk | None) -> dict[str, Any]:
+        """How to draw again; a walk given as an object has no configuration, so the recipe only says what it was."""
         return {
             "diffloom": diffloom.__version__,
             "config": config.digest(self.document),
             "weights": self.weights_digest,
             "seeds": [list(key) for key in plan.keys],
-            "sampling": plain(plan.section),
+            "sampling": plain(plan.section) | ({} if own_walk is None else {"sampler": repr(own_walk)}),
             "conditions": {name: list(values) for name, values in plan.raw.items()},
         }
 

@@ -26,6 +26,8 @@ def sample_keys(seed: Seed | list[Seed], count: int | None) -> tuple[tuple[int, 
             raise DiffloomError(
                 f"{len(keys)} seeds for {count} samples: give one seed for each, or a single integer"
             )
+    if not keys:
+        raise DiffloomError("0 samples: ask for at least one")
     for key in keys:
         if not all(0 <= number < LIMIT for number in key):
             raise DiffloomError(f"seed {key[0]}, sample {key[1]}: both must be between 0 and 2**64 - 1")
