@@ -85,17 +85,18 @@ path, log = Path(sys.argv[1]), Path(sys.argv[2])
 moments = random.Random(1)
 confirmed = []
 step = 0
-for kill in range(20):
+for kill in range(400):  # 20, and more where a slow machine has not shown both a save and a torn one
     pid = os.fork()
     if pid == 0:
         while True:
             step += 1
             save_checkpoint(path, {"weights": {"a": torch.full((50_000,), float(step))}}, step=step, config="")
-            log.write_text(str(step))  # only after save_checkpoint has returned
-    time.sleep(moments.uniform(0.005, 0.08))
+            log.with_suffix(".new").write_text(str(step))  # only after save_checkpoint has returned
+            log.with_suffix(".new").replace(log)  # so that a kill never leaves it empty
+    time.sleep(moments.uniform(0.005, 0.08) * (1 + kill / 20))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    step = int(log.read_text() or 0) if log.exists() else 0
+    step = int(log.read_text()) if log.exists() else 0
     from diffloom.checkpoint import open_checkpoint
     seen = None
     if path.exists():
@@ -103,6 +104,8 @@ for kill in range(20):
         a = checkpoint.group("weights")["a"]
         seen = [checkpoint.step, float(a.min()), float(a.max())]
     confirmed.append([step, seen, len(list(path.parent.glob(".unfinished-*")))])
+    if kill >= 19 and step and confirmed[-1][2]:
+        break
 print(json.dumps(confirmed))
 """
 
