@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ class Condition:
     """True where a token is real; empty means all are."""
     concat_BCHW: Tensor | None = None
     """Stacked on the network's input channels."""
+    memory: Mapping[Any, tuple[Tensor, ...]] = field(default_factory=dict, compare=False, repr=False)
+    """What a backbone's `prepare()` computed of this condition alone, by the layer that reads it. No slot: whatever
+    changes the condition leaves it behind, so that it can never be another condition's.
+    """
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Condition:
         """`function` applied to every filled slot."""
@@ -30,7 +35,11 @@ class Condition:
 
     def filled(self) -> dict[str, Tensor]:
         """The filled slots by name."""
-        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
+        return {
+            item.name: value
+            for item in fields(self)
+            if item.name != "memory" and (value := getattr(self, item.name)) is not None
+        }
 
     def where(self, keep_B: Tensor, other: Condition) -> Condition:
         """This condition in the rows where keep_B is true, `other`'s elsewhere. Both fill the same slots."""

@@ -6,16 +6,19 @@ Importing this package does not import torch.
 from diffloom.kinds.backbone import Backbone
 from diffloom.kinds.component import Component, Default, Section
 from diffloom.kinds.conditioner import Conditioner, Encoder
+from diffloom.kinds.criterion import Criterion, Judge
 from diffloom.kinds.data import Data, Example, Examples
 from diffloom.kinds.guidance import Guidance, Guide
-from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, SpaceInfo
+from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
+from diffloom.kinds.latent_space import LatentSpace, Statistics
 from diffloom.kinds.objective import Loss, Objective
 from diffloom.kinds.prediction import Conversion, Prediction
 from diffloom.kinds.sampler import Sampler, Walk
 from diffloom.kinds.schedule import NoiseSchedule, Schedule
-from diffloom.kinds.space import Codec, Space
+from diffloom.kinds.space import Codec, PosteriorCodec, Reconstruction, Space, TrainableCodec
 from diffloom.kinds.spacing import Spacing
 from diffloom.kinds.variance import ReverseVariance, Variance
+from diffloom.kinds.weighted import Weighted
 
 KINDS: dict[str, type[Component]] = {
     kind.kind: kind
@@ -27,6 +30,7 @@ KINDS: dict[str, type[Component]] = {
         Prediction,
         Variance,
         Objective,
+        Criterion,
         Sampler,
         Spacing,
         Guidance,
@@ -43,6 +47,7 @@ __all__ = [
     "ConditionInfo",
     "Conditioner",
     "Conversion",
+    "Criterion",
     "Data",
     "DataInfo",
     "Default",
@@ -52,17 +57,25 @@ __all__ = [
     "Guidance",
     "Guide",
     "ImageInfo",
+    "Judge",
+    "LatentSpace",
     "Loss",
     "NoiseSchedule",
     "Objective",
+    "PosteriorCodec",
     "Prediction",
+    "Reconstruction",
     "ReverseVariance",
     "Sampler",
     "Schedule",
     "Section",
+    "Setting",
     "Space",
     "SpaceInfo",
     "Spacing",
+    "Statistics",
+    "TrainableCodec",
     "Variance",
     "Walk",
+    "Weighted",
 ]

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from diffloom.kinds.component import Component
 from diffloom.kinds.info import ConditionInfo, SpaceInfo
+from diffloom.kinds.weighted import Weighted
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Backbone(Component):
+class Backbone(Weighted, Component):
     """The denoising network.
 
     The module is called as `module(x_BCHW, t_B, condition)`: t_B is float32 (table indices 0 … T−1), `condition` a
     `diffloom.condition.Condition`. It returns C channels, or 2·C when `learn_variance` is on.
+
+    A module may have a method `prepare(condition) -> Condition`, which is called once before a walk and gives the same
+    condition with its `memory` filled: what the network computes of it alone, such as the keys and values of texts.
+    The output is the same with a prepared condition as without.
     """
 
     kind: ClassVar[str] = "backbone"

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from typing import Self
 
+    from diffloom.bridge import Bridge
+
 
 class Section(BaseModel):
     """A frozen group of YAML keys. Unknown keys and values of another type are errors.
@@ -46,6 +48,11 @@ class Component(Section):
         show all that the component can do.
         """
         return (cls(),)
+
+    @classmethod
+    def bridges(cls) -> Iterable[Bridge]:
+        """How other programs keep the weights of what this component builds (`diffloom.bridge`); may import torch."""
+        return ()
 
     @classmethod
     def is_kind(cls) -> bool:

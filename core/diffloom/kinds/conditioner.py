@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 from pydantic import Field
 
 from diffloom.kinds.component import Component
-from diffloom.kinds.info import ConditionInfo, DataInfo
+from diffloom.kinds.info import ConditionInfo, DataInfo, Setting
+from diffloom.kinds.space import Codec
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,8 +57,8 @@ class Conditioner(Component):
         return self
 
     @abstractmethod
-    def info(self) -> ConditionInfo:
-        """Which slots it fills and how wide; known without building."""
+    def info(self, setting: Setting) -> ConditionInfo:
+        """Which slots it fills and how wide; known without building. Raises ValueError when it fits no such model."""
 
     @abstractmethod
     def parse(self, text: str) -> Any:
@@ -68,5 +69,9 @@ class Conditioner(Component):
         """The raw condition in its normal form. Raises ValueError saying what is allowed."""
 
     @abstractmethod
-    def build(self) -> nn.Module:
-        """An `Encoder` and a module; its parameters, if any, are trained with the backbone."""
+    def build(self, *, setting: Setting, codec: Codec) -> nn.Module:
+        """An `Encoder` and a module; those of its parameters that require gradients are trained with the backbone.
+
+        `codec` is the space's, for conditions that are pictures; it is not the encoder's own part, so an encoder that
+        keeps it holds it outside its tree of modules (in a tuple).
+        """

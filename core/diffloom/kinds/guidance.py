@@ -20,13 +20,15 @@ class Guide(Protocol):
 
     def __call__(
         self,
-        denoise: Callable[[Tensor, Level, Condition], Denoised],
-        x_BCHW: Tensor,
-        level: Level,
+        under: Callable[[Condition], Callable[[Tensor, Level], Denoised]],
         condition: Condition,
         null: Condition,
-    ) -> Denoised:
-        """The guided x₀ and ε at x_BCHW. `null` holds the null condition, one row for each of `condition`."""
+    ) -> Callable[[Tensor, Level], Denoised]:
+        """The guided denoiser: (x_BCHW, level) → x₀ and ε, in x's dtype.
+
+        Called once for a walk. `under(condition)` is the denoiser under a condition, and computes there and then what
+        depends on the condition alone, so it too is called before the walk. `null` has a row for each of `condition`.
+        """
         ...
 
 

@@ -35,6 +35,16 @@ class SpaceInfo:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What a conditioner may know of the model around it."""
+
+    image: ImageInfo
+    """The picture."""
+    space: SpaceInfo
+    """What is diffused."""
+
+
+@dataclass(frozen=True)
 class ConditionInfo:
     """Which slots of a `Condition` are filled, and how wide each is. Zero means the slot is empty."""
 

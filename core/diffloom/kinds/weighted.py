@@ -1,0 +1,26 @@
+"""Parts whose weights may begin as those of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from diffloom.kinds.component import Section
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Weighted(Section):
+    """Mixed into a component, or a section inside one, that builds a network.
+
+    The file is read when a model is built, not when a checkpoint of it is loaded: that holds all weights itself.
+    """
+
+    weights: str | None = None
+    """Where its weights begin: a run folder or checkpoint of diffloom, a file or folder that `diffloom convert` reads,
+    or `hf://owner/name`; null begins with random ones."""
+
+    def weighted(self, module: nn.Module) -> Iterator[tuple[Weighted, nn.Module]]:
+        """Itself, or its inner parts, each with the module that its file fills; `module` is what it built."""
+        yield self, module
