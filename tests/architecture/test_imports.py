@@ -15,8 +15,15 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "core").rglob("*.py"))
 FAMILIES = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
-PUBLIC = ("diffloom", "kinds", "process", "condition", "nn", "errors", "testing")
-MODULE_OF = {"lazy-loader": "lazy_loader", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+PUBLIC = ("diffloom", "kinds", "process", "condition", "nn", "bridge", "errors", "testing")
+MODULE_OF = {
+    "huggingface-hub": "huggingface_hub",
+    "lazy-loader": "lazy_loader",
+    "open_clip_torch": "open_clip",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 """Distributions whose module has another name."""
 COMES_WITH = {"pydantic": "pydantic_core"}
 

@@ -1,7 +1,9 @@
 """Weights of other programs, both ways: every tensor accounted for, or nothing done."""
 
+from diffloom.bridge.accounting import fill, theirs_of
 from diffloom.bridge.changes import SAME, Change, Rows, Same
 from diffloom.bridge.contract import AmbiguousError, Bridge, Entry, Foreign, Inferred
+from diffloom.bridge.memory import MemoryTensors
 from diffloom.bridge.tensors import Tensors
 
 __all__ = [
@@ -12,7 +14,10 @@ __all__ = [
     "Entry",
     "Foreign",
     "Inferred",
+    "MemoryTensors",
     "Rows",
     "Same",
     "Tensors",
+    "fill",
+    "theirs_of",
 ]
