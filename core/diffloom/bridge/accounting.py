@@ -60,9 +60,8 @@ def theirs_of(module: nn.Module, bridge: Bridge) -> dict[str, Tensor]:
 
 def _require_ours(module: nn.Module, entries: Sequence[Entry]) -> None:
     """A bridge that forgets a tensor of ours is a mistake of its author."""
-    named = [entry.ours for entry in entries]
-    own = module.state_dict().keys()
-    assert len(set(named)) == len(named) and set(named) == set(own), (
+    named, own = [entry.ours for entry in entries], list(module.state_dict())
+    assert sorted(named) == sorted(own), (
         f"entries() must name every tensor of the module once: {sorted(set(named) ^ set(own))[:LISTED]}"
     )
 
