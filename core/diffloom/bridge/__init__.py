@@ -1,7 +1,7 @@
 """Weights of other programs, both ways: every tensor accounted for, or nothing done."""
 
 from diffloom.bridge.accounting import fill, theirs_of
-from diffloom.bridge.changes import SAME, Change, Rows, Same
+from diffloom.bridge.changes import SAME, Chain, Change, HeadOrder, Pointwise, Rows, Same
 from diffloom.bridge.contract import AmbiguousError, Bridge, Entry, Foreign, Inferred
 from diffloom.bridge.memory import MemoryTensors
 from diffloom.bridge.tensors import Tensors
@@ -10,11 +10,14 @@ __all__ = [
     "SAME",
     "AmbiguousError",
     "Bridge",
+    "Chain",
     "Change",
     "Entry",
     "Foreign",
+    "HeadOrder",
     "Inferred",
     "MemoryTensors",
+    "Pointwise",
     "Rows",
     "Same",
     "Tensors",
