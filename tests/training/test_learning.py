@@ -129,7 +129,7 @@ def test_late_detection_names_the_first_bad_step() -> None:
     meter = Meter(torch.device("cpu"))
     good, bad = torch.tensor(1.0), torch.tensor(float("inf"))
     for step, (loss, norm) in enumerate([(good, good), (good, bad), (bad, good), (good, good)], 1):
-        meter.add(step=step, loss=loss, grad_norm=norm)
+        meter.add(step=step, loss=loss, grad_norm=norm, figures={})
     assert meter.bad_step() == 2
 
 

@@ -1,8 +1,7 @@
 """The training loop: one optimiser step after another, and what happens between them.
 
 Nothing here depends on when the process started: order, noise, times and dropout are keyed by (seed, position) or
-(seed, step), so a run that is killed and resumed computes what it would have computed. Legend: B batch, C channels,
-H height, W width.
+(seed, step), so a run that is killed and resumed computes what it would have computed.
 """
 
 from __future__ import annotations
@@ -12,27 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from diffloom.config.document import Train
 from diffloom.errors import NonFiniteLossError
-from diffloom.kinds import Loss
 from diffloom.observers import Observers
 from diffloom.pictures import save_png
-from diffloom.pipeline import Pipeline
 from diffloom.process import Draws, Step, keyed_generator
 from diffloom.training.feed import Batch, Feed
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.metrics import MetricsFile
 from diffloom.training.optimizer import learning_rate
-from diffloom.training.previews import Previews
 from diffloom.training.progress import Progress
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.state import TrainState
 
 
 class _PreviewCancelledError(Exception):
-    """A signal came while samples were drawn; they are drawn when the run is resumed."""
+    """A signal came while pictures were drawn; they are drawn when the run is resumed."""
 
 
 @dataclass(kw_only=True)
@@ -41,9 +36,7 @@ class Loop:
 
     state: TrainState
     train: Train
-    loss: Loss
     feed: Feed
-    previews: Previews
     folder: RunFolder
     config: str
     """The resolved configuration, for the checkpoints."""
@@ -56,10 +49,6 @@ class Loop:
         self._row_began = time.perf_counter()
         self._seconds = float(self.metrics.last.get("seconds", 0.0))
         self._saved_step = self.state.step if self.folder.latest() else 0
-
-    @property
-    def pipeline(self) -> Pipeline:
-        return self.state.pipeline
 
     def run(self) -> None:
         """Train from the state's step to the last.
@@ -97,18 +86,20 @@ class Loop:
 
     def _step(self, batch: Batch) -> None:
         """One optimiser step."""
-        state, train, device = self.state, self.train, self.pipeline.device
+        state, train = self.state, self.train
         step = state.step + 1
         # Dropout inside networks draws from torch's own generator: set anew each step, it needs no saving, and
         # whoever drew from it in between (an observer, a sampler) has changed nothing.
-        _seed_torch(int(keyed_generator(train.seed, step, 0, "network").integers(2**63)), device)
-        loss = self._loss(batch, device).mean()
+        _seed_torch(int(keyed_generator(train.seed, step, 0, "network").integers(2**63)), state.task.device)
+        with torch.enable_grad():
+            losses = state.task.losses(batch, Draws.of(train.seed, batch.positions), step=step)
+            loss = losses.each_B.mean()
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = list(state.parameters.values())
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        state.meter.add(step=step, loss=loss.detach(), grad_norm=norm)
-        if device.type == "cpu":
+        state.meter.add(step=step, loss=loss.detach(), grad_norm=norm, figures=losses.figures)
+        if state.task.device.type == "cpu":
             self._require_finite()  # elsewhere asking would wait for the device: done before what is written
         if train.grad_clip is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, train.grad_clip, norm)
@@ -118,19 +109,6 @@ class Loop:
         state.optimizer.step()
         state.ema.update(step)
         state.step = step
-
-    @torch.enable_grad()
-    def _loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """The loss of each example, (B,)."""
-        draws = Draws.of(self.train.seed, batch.positions)
-        with torch.no_grad():
-            x0_BCHW = self.pipeline.space.encode(batch.images_BCHW.to(device, non_blocking=True))
-        condition = self.pipeline.training_condition(batch.raw, draws)
-
-        def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
-            return self.pipeline.predict(x_t_BCHW, t_B, condition)
-
-        return self.loss(network, x0_BCHW, process=self.pipeline.process, draws=draws)
 
     def _require_finite(self) -> None:
         step = self.state.meter.bad_step()
@@ -174,11 +152,11 @@ class Loop:
         return path
 
     def _preview(self) -> None:
-        """Draw samples with the averaged weights."""
+        """Draw pictures with the averaged weights."""
         step = self.state.step
         try:
             with self.state.ema.applied():
-                grid, recipe = self.previews.draw(self._stop_preview)
+                grid, recipe = self.state.task.preview(self._stop_preview)
         except _PreviewCancelledError:
             return
         finally:

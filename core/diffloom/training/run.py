@@ -18,6 +18,7 @@ from diffloom.hooks import RunInfo
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
 from diffloom.training.changes import changes, require_resumable
+from diffloom.training.diffusion import DiffusionTask
 from diffloom.training.feed import Feed
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.loop import Loop
@@ -27,6 +28,7 @@ from diffloom.training.previews import Previews
 from diffloom.training.progress import Progress, Silent
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.state import TrainState
+from diffloom.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class _Session:
         run.remove_leftovers()
         if run.is_begun:
             self._require_same()
-        state = self._state(device)
+        state = self._state(self._task(device))
         text = config.to_yaml(self.prepared.document, self.plugins.registry)
         run.write_configs(given=given, resolved=text)
         observers = Observers(self.plugins.manager, RunInfo(run.path, text, state.step, train.steps))
@@ -122,13 +124,17 @@ class _Session:
         for change in found:
             self.progress.line(f"changed since the run began: {change}")
 
-    def _state(self, device: torch.device) -> TrainState:
-        """Fresh weights, or those of the newest checkpoint."""
-        prepared = self.prepared
-        pipeline = assemble(prepared.document, seed=prepared.train.seed, registry=self.plugins.registry).to(
-            device
+    def _task(self, device: torch.device) -> Task:
+        """What is trained, with fresh weights."""
+        document, train, examples = self.prepared.document, self.prepared.train, self.prepared.examples
+        pipeline = assemble(document, seed=train.seed, registry=self.plugins.registry).to(device)
+        return DiffusionTask(
+            pipeline, document.objective.build(), Previews(pipeline, examples, seed=train.seed)
         )
-        state = TrainState(pipeline, prepared.train)
+
+    def _state(self, task: Task) -> TrainState:
+        """The beginning, or the newest checkpoint."""
+        state = TrainState(task, self.prepared.train)
         latest = self.run.latest()
         if latest is not None:
             state.load(open_checkpoint(latest))
@@ -137,21 +143,19 @@ class _Session:
     def _loop(
         self, state: TrainState, text: str, metrics: MetricsFile, observers: Observers, interrupt: Interrupt
     ) -> Loop:
-        document, train, examples = self.prepared.document, self.prepared.train, self.prepared.examples
+        train = self.prepared.train
         return Loop(
             state=state,
             train=train,
-            loss=document.objective.build(),
             feed=Feed(
-                examples=examples,
-                keys=tuple(document.conditioners),
-                shape=document.image.info.shape,
+                examples=self.prepared.examples,
+                keys=state.task.conditions,
+                shape=self.prepared.document.image.info.shape,
                 seed=train.seed,
                 batch_size=train.batch_size,
                 workers=train.workers,
-                pinned=state.pipeline.device.type == "cuda",
+                pinned=state.task.device.type == "cuda",
             ),
-            previews=Previews(state.pipeline, examples, seed=train.seed),
             folder=self.run,
             config=text,
             metrics=metrics,

@@ -11,37 +11,37 @@ from torch import Tensor, nn
 
 from diffloom.checkpoint import Checkpoint, Header, load_strict, save_checkpoint
 from diffloom.config.document import Train
-from diffloom.pipeline import Pipeline
 from diffloom.training.ema import EMA
 from diffloom.training.meter import Meter
 from diffloom.training.optimizer import build_optimizer, load_optimizer, optimizer_tensors
-
-SPACE = "space."
+from diffloom.training.task import Task
 
 
 class TrainState:
     """Weights, their average, the optimiser's moments, the step.
 
-    The conditioners and the backbone are trained; the space, and whatever a part has switched `requires_grad` off
-    for, is frozen.
+    The task's frozen parts, and whatever a part has switched `requires_grad` off for, are not trained.
     """
 
-    def __init__(self, pipeline: Pipeline, train: Train) -> None:
-        self.pipeline = pipeline
-        self.module = pipeline.module
-        self.module["space"].requires_grad_(False)
+    def __init__(self, task: Task, train: Train) -> None:
+        self.task = task
+        self.module = task.module
+        self.frozen = sorted(task.frozen)
+        for part in self.frozen:
+            self.module[part].requires_grad_(False)
         self.step = 0
         self.parameters: dict[str, nn.Parameter] = {
             name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad
         }
         self.optimizer = build_optimizer(self.module, self.parameters, train)
         self.ema = EMA(list(self.parameters.values()), decay=train.ema_decay, warmup=train.ema_warmup)
-        self.meter = Meter(pipeline.device)
+        self.meter = Meter(task.device)
 
     def train_mode(self) -> None:
-        """Dropout and the like on, but for the space."""
+        """Dropout and the like on, but for the frozen parts."""
         self.module.train()
-        self.module["space"].eval()
+        for part in self.frozen:
+            self.module[part].eval()
 
     def save(self, path: Path, *, config: str) -> Header:
         """Write a checkpoint. Raises CheckpointError."""
@@ -72,6 +72,7 @@ class TrainState:
         frozen: dict[str, Tensor] = {}
         changing: dict[str, Tensor] = {}
         for name, tensor in self.module.state_dict().items():
-            is_frozen = name.startswith(SPACE) or (name in everyone and not everyone[name].requires_grad)
+            part = name.partition(".")[0]
+            is_frozen = part in self.frozen or (name in everyone and not everyone[name].requires_grad)
             (frozen if is_frozen else changing)[name] = tensor
         return frozen, changing

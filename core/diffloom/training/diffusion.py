@@ -1,0 +1,69 @@
+"""Training a diffusion model: the backbone and the conditioners learn, the space stays as it is.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from diffloom.kinds import Loss
+from diffloom.pipeline import Pipeline
+from diffloom.process import Draws, Step
+from diffloom.training.encoding import encoded
+from diffloom.training.feed import Batch
+from diffloom.training.previews import Previews
+from diffloom.training.task import Losses
+
+
+@dataclass(frozen=True)
+class DiffusionTask:
+    """A pipeline under training."""
+
+    pipeline: Pipeline
+    loss: Loss
+    """What the objective built."""
+    previews: Previews
+
+    @property
+    def module(self) -> nn.ModuleDict:
+        return self.pipeline.module
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        return frozenset({"space"})
+
+    @property
+    def device(self) -> torch.device:
+        return self.pipeline.device
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        return tuple(self.pipeline.document.conditioners)
+
+    def losses(self, batch: Batch, draws: Draws, *, step: int) -> Losses:
+        """The objective's loss on the batch in the model's space."""
+        pipeline = self.pipeline
+        x0_BCHW = self.x0(batch, draws)
+        condition = pipeline.training_condition(batch.raw, draws)
+
+        def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
+            return pipeline.predict(x_t_BCHW, t_B, condition)
+
+        return Losses(self.loss(network, x0_BCHW, process=pipeline.process, draws=draws))
+
+    def x0(self, batch: Batch, draws: Draws) -> Tensor:
+        """What is diffused of a batch."""
+        images_BCHW = batch.images_BCHW.to(self.device, non_blocking=True)
+        shape = self.pipeline.document.space_info.shape
+        return encoded(self.pipeline.space, images_BCHW, draws, shape=shape)
+
+    def preview(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:
+        """Samples."""
+        return self.previews.draw(on_step)
