@@ -9,7 +9,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from diffloom.checkpoint.digest import tensors_digest
-from diffloom.checkpoint.header import REMEDY, Header, read_header
+from diffloom.checkpoint.header import Header, read_header
+from diffloom.checkpoint.stored import REMEDY
 from diffloom.errors import CheckpointError
 
 
