@@ -11,6 +11,7 @@ from torch import Tensor
 import diffloom
 from diffloom import Pipeline
 from diffloom.condition import Condition
+from diffloom.conditioning import Conditioning
 from diffloom.errors import ConfigError, DiffloomError
 from diffloom.process import Draws, keyed_generator
 from diffloom_samplers import DDIM
@@ -125,6 +126,63 @@ def test_denoise_is_the_formula(small_model: Pipeline, scale: float) -> None:
     x0, eps = guided_by_hand(small_model, x_t, 600, 3, scale)
     torch.testing.assert_close(denoised.x0_BCHW, x0, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(denoised.eps_BCHW, eps, atol=1e-5, rtol=1e-5)
+
+
+def test_a_negative_condition_takes_the_null_one_s_place(small_model: Pipeline) -> None:
+    x_t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    found = small_model.denoise(x_t, 600, label=[3, 4], negative={"label": 7}, guidance=2.5)
+
+    def plain(label: object) -> Tensor:
+        condition = Condition(class_B=torch.as_tensor(label))
+        return small_model.predict(x_t, torch.full((2,), 600.0), condition)
+
+    with torch.no_grad():
+        v = plain([7, 7]) + 2.5 * (plain([3, 4]) - plain([7, 7]))
+    alpha, sigma = (
+        float(f(torch.tensor([600.0]))) for f in (small_model.schedule.alpha, small_model.schedule.sigma)
+    )
+    torch.testing.assert_close(found.x0_BCHW, (alpha * x_t - sigma * v).clamp(-1, 1), atol=1e-5, rtol=1e-5)
+
+
+def test_a_negative_condition_alone_leads_away_from_it(small_model: Pipeline) -> None:
+    out = small_model.sample(n=2, seed=1, steps=2, guidance=3.0, negative={"label": [1, 2]})
+    unguided = small_model.sample(n=2, seed=1, steps=2)
+    assert not torch.equal(out.tensor, unguided.tensor)
+    assert out.recipe["negative"] == {"label": [1, 2]}
+    assert out.recipe_of(1)["negative"] == {"label": [2]}
+    assert "negative" not in unguided.recipe
+
+
+def test_a_condition_that_training_never_dropped_stands_on_both_sides(small_model: Pipeline) -> None:
+    configs = {"label": small_model.document.conditioners["label"].model_copy(update={"dropout": 0.0})}
+    conditioning = Conditioning(configs, small_model.conditioners, small_model.document.setting)
+    opposite = conditioning.opposite({"label": [3, 4]}, {}, device=torch.device("cpu"))
+    assert opposite.class_B is not None
+    assert opposite.class_B.tolist() == [3, 4]
+    known = small_model.conditioning.opposite({"label": [3, 4]}, {}, device=torch.device("cpu"))
+    assert known.class_B is not None
+    assert known.class_B.tolist() == [10, 10]
+
+
+def test_the_backbone_prepares_the_conditions_once(small_model: Pipeline) -> None:
+    seen: list[Condition] = []
+    backbone = small_model.backbone
+    backbone.prepare = lambda condition: (seen.append(condition), condition)[1]  # type: ignore[assignment]
+    try:
+        small_model.sample(label=[3, 4, 5], steps=5, guidance=2.0, batch_size=2)
+    finally:
+        del backbone.prepare
+    assert [len(condition.class_B) for condition in seen] == [4, 2]  # type: ignore[arg-type]  # with the null halves
+
+
+def test_a_model_computes_in_the_type_of_its_weights(small_model: Pipeline) -> None:
+    small_model.module.double()
+    try:
+        exact = small_model.sample(label=3, steps=2)
+    finally:
+        small_model.module.float()
+    assert exact.tensor.dtype == torch.float32
+    torch.testing.assert_close(exact.tensor, small_model.sample(label=3, steps=2).tensor, **SAME)
 
 
 def test_ddim_walk_is_the_formula(small_model: Pipeline) -> None:

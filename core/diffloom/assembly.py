@@ -27,7 +27,10 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
         torch.manual_seed(int(initial.integers(2**63)))
         space = _built("space", document.space.build, image=image)
         conditioners = nn.ModuleDict(
-            {key: _built(f"conditioners.{key}", part.build) for key, part in document.conditioners.items()}
+            {
+                key: _built(f"conditioners.{key}", part.build, setting=document.setting, codec=space)
+                for key, part in document.conditioners.items()
+            }
         )
         condition = _built("conditioners", lambda: document.condition_info)
         backbone = _built("backbone", document.backbone.build, space=document.space_info, condition=condition)

@@ -32,5 +32,9 @@ class Output:
 
     def recipe_of(self, index: int) -> dict[str, Any]:
         """The recipe of one sample."""
-        one = {key: [values[index]] for key, values in self.recipe["conditions"].items()}
-        return {**self.recipe, "seeds": [self.recipe["seeds"][index]], "conditions": one}
+        one = {
+            part: {key: [values[index]] for key, values in self.recipe[part].items()}
+            for part in ("conditions", "negative")
+            if part in self.recipe
+        }
+        return {**self.recipe, "seeds": [self.recipe["seeds"][index]], **one}

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from diffloom import config
-from diffloom.condition import Condition
 from diffloom.config.document import Document, Sampling
 from diffloom.config.plain import plain
 from diffloom.kinds import Component, Guidance, Sampler, Spacing, Walk
-from diffloom.process import Denoised, Draws, Level, Step, clipped, denoiser
+from diffloom.process import Denoised, Draws, Level, Step, clipped, denoiser, under
 from diffloom.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ class SamplingPlan:
     """(seed, sample id) of each sample."""
     raw: Mapping[str, Sequence[Any]]
     """The raw conditions, one for each sample."""
+    negative: Mapping[str, Sequence[Any]]
+    """What guidance leads away from, of the conditions for which that was given."""
 
     def batches(self, size: int | None) -> Iterator[SamplingPlan]:
         """The plan in parts of at most `size` samples."""
@@ -44,19 +45,23 @@ class SamplingPlan:
         for start in range(0, len(self.keys), size):
             rows = slice(start, start + size)
             yield replace(
-                self, keys=self.keys[rows], raw={name: values[rows] for name, values in self.raw.items()}
+                self,
+                keys=self.keys[rows],
+                raw={name: values[rows] for name, values in self.raw.items()},
+                negative={name: values[rows] for name, values in self.negative.items()},
             )
 
     @property
     def is_conditional(self) -> bool:
         """Whether any sample has a condition: guidance has nothing to steer by otherwise."""
-        return any(value is not None for values in self.raw.values() for value in values)
+        everything = (*self.raw.values(), *self.negative.values())
+        return any(value is not None for values in everything for value in values)
 
     @cached_property
+    @torch.no_grad()
     def denoise(self) -> Callable[[Tensor, Level], Denoised]:
         """Network, prediction, guidance, clipping: in this order, so that the guided x₀ is what is clipped."""
         pipeline, device = self.pipeline, self.pipeline.device
-        condition = pipeline.conditioning.encode(self.raw, device=device)
         plain = torch.no_grad()(
             denoiser(
                 pipeline.predict,
@@ -64,18 +69,13 @@ class SamplingPlan:
                 learned_variance=pipeline.document.variance.learned,
             )
         )
-        if self.section.guidance is not None and self.is_conditional:
-            steered = _guided(
-                self.section.guidance,
-                plain,
-                condition,
-                pipeline.conditioning.null(len(self.keys), device=device),
-            )
+        known = under(plain, pipeline.prepare)
+        condition = pipeline.conditioning.encode(self.raw, device=device)
+        if self.section.guidance is None or not self.is_conditional:
+            steered = known(condition)
         else:
-
-            def steered(x_BCHW: Tensor, level: Level) -> Denoised:
-                return plain(x_BCHW, level, condition)
-
+            null = pipeline.conditioning.opposite(self.raw, self.negative, device=device)
+            steered = self.section.guidance.build()(known, condition, null)
         return steered if self.section.clip is None else clipped(steered, self.section.clip)
 
     def stream(self) -> Iterator[Step]:
@@ -94,20 +94,6 @@ class SamplingPlan:
             noise=noise,
             variance=pipeline.process.variance,
         )
-
-
-def _guided(
-    guidance: Guidance,
-    plain: Callable[[Tensor, Level, Condition], Denoised],
-    condition: Condition,
-    null: Condition,
-) -> Callable[[Tensor, Level], Denoised]:
-    guide = guidance.build()
-
-    def steered(x_BCHW: Tensor, level: Level) -> Denoised:
-        return guide(plain, x_BCHW, level, condition, null)
-
-    return steered
 
 
 def changed_sampling(

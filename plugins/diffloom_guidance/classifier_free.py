@@ -29,23 +29,26 @@ class ClassifierFree:
 
     def __call__(
         self,
-        denoise: Callable[[Tensor, Level, Condition], Denoised],
-        x_BCHW: Tensor,
-        level: Level,
+        under: Callable[[Condition], Callable[[Tensor, Level], Denoised]],
         condition: Condition,
         null: Condition,
-    ) -> Denoised:
-        """The guided x₀ and ε at x_BCHW: one call on a batch of 2·B, or of B where the scale is 0 or 1."""
+    ) -> Callable[[Tensor, Level], Denoised]:
+        """The guided denoiser: each call is one on a batch of 2·B, or of B where the scale is 0 or 1."""
         if self.scale == 1:
-            return denoise(x_BCHW, level, condition)
+            return under(condition)
         if self.scale == 0:
-            return denoise(x_BCHW, level, null)
-        both = denoise(torch.cat([x_BCHW, x_BCHW]), level, Condition.stack([condition, null]))
-        return Denoised(
-            x0_BCHW=self._combined(both.x0_BCHW),
-            eps_BCHW=self._combined(both.eps_BCHW),
-            variance_BCHW=None if both.variance_BCHW is None else both.variance_BCHW.chunk(2)[0],
-        )
+            return under(null)
+        under_both = under(Condition.stack([condition, null]))
+
+        def guided(x_BCHW: Tensor, level: Level) -> Denoised:
+            both = under_both(torch.cat([x_BCHW, x_BCHW]), level)
+            return Denoised(
+                x0_BCHW=self._combined(both.x0_BCHW),
+                eps_BCHW=self._combined(both.eps_BCHW),
+                variance_BCHW=None if both.variance_BCHW is None else both.variance_BCHW.chunk(2)[0],
+            )
+
+        return guided
 
     def _combined(self, both: Tensor) -> Tensor:
         conditional, unconditional = both.chunk(2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PositiveInt, field_validator
 
 from diffloom.errors import DataError
-from diffloom.kinds import Conditioner, ConditionInfo, DataInfo
+from diffloom.kinds import Codec, Conditioner, ConditionInfo, DataInfo, Setting
 from diffloom_labels.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class ClassLabel(Conditioner):
             return Vocabulary(count=self.classes)
         return Vocabulary(count=len(self.classes), names=self.classes)
 
-    def info(self) -> ConditionInfo:
+    def info(self, setting: Setting) -> ConditionInfo:
         return ConditionInfo(classes=self.vocabulary.count + 1)
 
     def parse(self, text: str) -> int:
@@ -78,7 +78,7 @@ class ClassLabel(Conditioner):
     def check(self, raw: Any) -> int:
         return self.vocabulary.check(raw)
 
-    def build(self) -> nn.Module:
+    def build(self, *, setting: Setting, codec: Codec) -> nn.Module:
         from diffloom_labels.encoder import ClassLabelEncoder
 
         return ClassLabelEncoder(vocabulary=self.vocabulary)

@@ -1,4 +1,4 @@
-"""The module of the class-label conditioner. Legend: B batch."""
+"""The modules of the class-label conditioners. Legend: B batch, L tokens, D width."""
 
 from __future__ import annotations
 
@@ -32,3 +32,24 @@ class ClassLabelEncoder(nn.Module):
     def null(self, count: int) -> Condition:
         """The null class, `count` times."""
         return Condition(class_B=self.null_id.repeat(count))
+
+
+class ClassTokenEncoder(nn.Module):
+    """Labels → one learned token each."""
+
+    def __init__(self, *, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.embedding = nn.Embedding(vocabulary.count + 1, width)
+
+    def encode(self, raw: Sequence[Any]) -> Condition:
+        """(B, 1, D) of labels given as ids or names. Raises ValueError for a label not known."""
+        return self._tokens([self.vocabulary.check(label) for label in raw])
+
+    def null(self, count: int) -> Condition:
+        """The null class's token, `count` times."""
+        return self._tokens([self.vocabulary.count] * count)
+
+    def _tokens(self, ids: list[int]) -> Condition:
+        ids_BL = torch.tensor(ids, dtype=torch.int64, device=self.embedding.weight.device)[:, None]
+        return Condition(tokens_BLD=self.embedding(ids_BL))

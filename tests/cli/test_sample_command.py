@@ -27,6 +27,19 @@ def test_one_image_is_the_api_s_image(run_folder: Path, tmp_path: Path, invoke: 
         assert np.array_equal(np.asarray(drawn), np.asarray(expected.images[0]))
 
 
+def test_a_negative_condition(run_folder: Path, tmp_path: Path, invoke: Invoke) -> None:
+    path = tmp_path / "seven.png"
+    words = ["--label", 7, "--negative-label", 1, "--guidance", 3, "--steps", 2, "-o", path]
+    result = invoke("sample", run_folder, *words)
+    assert result.exit_code == 0, result.output
+    expected = diffloom.load(run_folder, device="cpu").sample(
+        label=7, negative={"label": 1}, guidance=3.0, steps=2
+    )
+    with Image.open(path) as drawn:
+        assert np.array_equal(np.asarray(drawn), np.asarray(expected.images[0]))
+    assert read_recipe(path)["negative"] == {"label": [1]}
+
+
 def test_a_sheet_of_several(run_folder: Path, tmp_path: Path, invoke: Invoke) -> None:
     path = tmp_path / "sevens.png"
     words = [

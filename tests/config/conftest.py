@@ -65,7 +65,7 @@ class Label(Unbuilt, Conditioner):
     name = "label"
     classes: PositiveInt = 10
 
-    def info(self) -> ConditionInfo:
+    def info(self, setting: Any) -> ConditionInfo:
         return ConditionInfo(classes=self.classes + 1)
 
     def parse(self, text: str) -> Any:
@@ -81,7 +81,7 @@ class Words(Label):
     name = "words"
     width: int = 8
 
-    def info(self) -> ConditionInfo:
+    def info(self, setting: Any) -> ConditionInfo:
         if self.width % 2:
             raise ValueError(f"width {self.width} is odd")
         return ConditionInfo(tokens=self.width)

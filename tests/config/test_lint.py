@@ -26,6 +26,10 @@ NO_GUIDANCE = ("{type: classifier_free, scale: 2}", "null")
             "add conditioners, or set sampling.guidance: null",
         ),
         (
+            [("  label: {", "  label: {type: words}\n  steps: {")],
+            "13:10: conditioners.steps: 'steps' is an argument of sampling itself; call the condition something else",
+        ),
+        (
             [("schedule:", "variance: learned\nschedule:")],
             "7:11: variance: diffloom/learned is read from a second set of output channels, which this backbone "
             "does not have; set backbone.learn_variance: true, or take a fixed variance",

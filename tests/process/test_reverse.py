@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -21,6 +23,7 @@ from diffloom.process import (
     clipped,
     denoiser,
     perturbed,
+    under,
 )
 
 SCHEDULE = LinearSchedule().build()
@@ -145,3 +148,21 @@ def test_no_noise_is_drawn_where_the_std_is_zero() -> None:
         raise AssertionError("noise was drawn")
 
     assert perturbed(X, 0.0, noise, 0) is X
+
+
+def test_a_condition_is_prepared_once_when_it_becomes_known() -> None:
+    prepared: list[Condition] = []
+
+    def prepare(condition: Condition) -> Condition:
+        prepared.append(condition)
+        return replace(condition, memory={"layer": (X,)})
+
+    def denoise(x: Tensor, level: Level, condition: Condition) -> Denoised:
+        assert condition.memory["layer"][0] is X
+        return Denoised(x, x)
+
+    known = under(denoise, prepare)(NOTHING)
+    assert len(prepared) == 1
+    for _ in range(3):
+        known(X, LEVEL)
+    assert len(prepared) == 1

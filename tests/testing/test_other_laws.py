@@ -87,8 +87,17 @@ class Steered(Guidance):
         if bug == "deaf to its scale":
             scale = min(scale, 1.0)
 
-        def guide(denoise: Any, x: Tensor, level: Level, condition: Condition, null: Condition) -> Denoised:
-            c, u = denoise(x, level, condition), denoise(x, level, null)
+        def guide(under: Any, condition: Condition, null: Condition) -> Any:
+            known = (under(condition), under(null))
+
+            def guided(x: Tensor, level: Level) -> Denoised:
+                if bug == "asks at every level":
+                    return combined(x, level, under(condition)(x, level), under(null)(x, level))
+                return combined(x, level, *(denoise(x, level) for denoise in known))
+
+            return guided
+
+        def combined(x: Tensor, level: Level, c: Denoised, u: Denoised) -> Denoised:
             if bug == "swapped":
                 c, u = u, c
             if bug == "a mean over the batch":
@@ -122,6 +131,7 @@ def test_a_right_guidance_passes(passes: Callable[..., None]) -> None:
         ("forgets the variance", "stays_consistent"),
         ("float64", "stays_consistent"),
         ("a mean over the batch", "rows_are_independent"),
+        ("asks at every level", "asks_for_conditions_before_the_walk"),
     ],
 )
 def test_a_mistake_in_a_guidance_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.kinds import Conditioner, ConditionInfo, ImageInfo, Space, SpaceInfo
+from diffloom.kinds import Codec, Conditioner, ConditionInfo, ImageInfo, Setting, Space, SpaceInfo
 
 
 class Folded(Space):
@@ -108,7 +108,7 @@ class Number(Conditioner):
     mistake: str = ""
     """Which."""
 
-    def info(self) -> ConditionInfo:
+    def info(self, setting: Setting) -> ConditionInfo:
         return ConditionInfo(vector=4 if self.mistake == "says another width" else 3)
 
     def parse(self, text: str) -> float:
@@ -123,7 +123,7 @@ class Number(Conditioner):
             raise ValueError(f"{raw!r} is not from 0 to 9")
         return float(raw) / 2 if self.mistake == "no normal form" else float(raw)
 
-    def build(self) -> nn.Module:
+    def build(self, *, setting: Setting, codec: Codec) -> nn.Module:
         return NumberModule(self.mistake)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,34 +28,51 @@ class ConditionType(click.ParamType):  # type: ignore[type-arg]  # not generic b
 
 
 class ConditionOption(click.Option):
-    """`--label 7`, may be given several times; collected into the command's `conditions`."""
+    """`--label 7`, may be given several times; collected into the command's `conditions` (or `negative`)."""
 
-    def __init__(self, key: str, conditioner: Conditioner) -> None:
-        summary = (conditioner.__doc__ or "").strip().splitlines()[0]
+    def __init__(self, key: str, conditioner: Conditioner, *, flag: str, into: str, help: str) -> None:
         super().__init__(
-            [f"--{key}", f"condition_{key}"],
+            [f"--{flag}", f"{into}_{key}"],
             type=ConditionType(key, conditioner),
             multiple=True,
             expose_value=False,
             callback=self._collect,
-            help=f"{summary} May be given several times.",
+            help=help,
         )
         self.key = key
+        self.into = into
 
     def _collect(self, ctx: click.Context, _: click.Parameter, value: tuple[Any, ...]) -> None:
-        ctx.params.setdefault("conditions", {})[self.key] = value
+        if value:
+            ctx.params.setdefault(self.into, {})[self.key] = value
+
+
+def condition_options(conditioners: Mapping[str, Conditioner]) -> Iterator[ConditionOption]:
+    """For each conditioner `--KEY`, and `--negative-KEY` where guidance can lead away from another value."""
+    for key, conditioner in conditioners.items():
+        summary = (conditioner.__doc__ or "").strip().splitlines()[0]
+        yield ConditionOption(
+            key, conditioner, flag=key, into="conditions", help=f"{summary} May be given several times."
+        )
+        yield ConditionOption(
+            key,
+            conditioner,
+            flag=f"negative-{key}",
+            into="negative",
+            help=f"What guidance leads away from, in place of the null {key}.",
+        )
 
 
 class ModelCommand(click.Command):
-    """A command whose first argument is a model, and which gains an option for each of the model's conditioners."""
+    """A command whose first argument is a model, and which gains options for each of the model's conditioners."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.params["conditions"] = {}
+        ctx.params |= {"conditions": {}, "negative": {}}
         own = list(self.params)
         source = self._source(ctx, args)
         if source is not None:
             plugins = tuple(value for flag, value in pairwise(args) if flag in ("-p", "--plugin"))
-            self.params = own + [ConditionOption(k, c) for k, c in _conditioners(source, plugins).items()]
+            self.params = [*own, *condition_options(_conditioners(source, plugins))]
         try:
             return super().parse_args(ctx, args)
         finally:

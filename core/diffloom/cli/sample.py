@@ -90,6 +90,7 @@ def sample(
     device: str | None,
     plugins: tuple[str, ...],
     conditions: dict[str, tuple[Any, ...]],
+    negative: dict[str, tuple[Any, ...]],
 ) -> None:
     """Draw samples from RUN, a run folder or a .safetensors checkpoint.
 
@@ -104,7 +105,7 @@ def sample(
     if not is_sheet and output.suffix:
         raise click.UsageError(f"-o {output}: give a .png file for one sheet, or a folder for single images")
     pipe = diffloom.load(run, weights=weights, device=device, plugins=plugins)  # type: ignore[arg-type]
-    given, total = _spread({name: values for name, values in conditions.items() if values}, count)
+    given, away, total = _spread(conditions, negative, count)
     options: dict[str, Any] = {
         "steps": steps,
         "guidance": guidance,
@@ -114,27 +115,32 @@ def sample(
     }
     shown = total or (1 if isinstance(seed, int) else len(seed))
     with step_progress("sampling", samples=shown, batch_size=batch_size) as on_step:
-        out = pipe.sample(n=total, batch_size=batch_size, on_step=on_step, **(options | given))
+        out = pipe.sample(n=total, batch_size=batch_size, on_step=on_step, negative=away, **(options | given))
     for line in _written(out, output, is_sheet):
         click.echo(line)
     if film is not None:
         first = {name: values[:1] for name, values in given.items()}
         seeds = [tuple(out.recipe["seeds"][0])]
-        strip = film_strip(pipe.stream(**(options | {"seed": seeds} | first)), decode=pipe.decode)
+        away = {name: values[:1] for name, values in away.items()}
+        steps = pipe.stream(negative=away, **(options | {"seed": seeds} | first))
+        strip = film_strip(steps, decode=pipe.decode)
         save_png(strip, film, recipe=out.recipe_of(0))
         click.echo(str(film))
 
 
 def _spread(
-    conditions: dict[str, tuple[Any, ...]], count: int | None
-) -> tuple[dict[str, list[Any]], int | None]:
+    conditions: dict[str, tuple[Any, ...]], negative: dict[str, tuple[Any, ...]], count: int | None
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]], int | None]:
     """Conditions repeated in turn up to `count` samples: `--label 3 --label 7 -n 4` draws 3, 7, 3, 7."""
-    if not conditions:
-        return {}, count
-    total = count or max(len(values) for values in conditions.values())
-    return {
-        name: [values[i % len(values)] for i in range(total)] for name, values in conditions.items()
-    }, total
+    lengths = [len(values) for part in (conditions, negative) for values in part.values()]
+    if not lengths:
+        return {}, {}, count
+    total = count or max(lengths)
+    given, away = (
+        {name: [values[i % len(values)] for i in range(total)] for name, values in part.items()}
+        for part in (conditions, negative)
+    )
+    return given, away, total
 
 
 def _written(out: Output, output: Path, is_sheet: bool) -> list[str]:

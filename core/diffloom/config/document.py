@@ -19,6 +19,7 @@ from diffloom.kinds import (
     Sampler,
     Schedule,
     Section,
+    Setting,
     Space,
     SpaceInfo,
     Spacing,
@@ -125,9 +126,14 @@ class Document(Section):
         return self.space.info(self.image.info)
 
     @property
+    def setting(self) -> Setting:
+        """What conditioners are told of the model."""
+        return Setting(image=self.image.info, space=self.space_info)
+
+    @property
     def condition_info(self) -> ConditionInfo:
         """What the conditioners give the backbone together."""
         info = ConditionInfo()
         for conditioner in self.conditioners.values():
-            info = info.join(conditioner.info())
+            info = info.join(conditioner.info(self.setting))
         return info

@@ -12,6 +12,11 @@ from diffloom.kinds import ConditionInfo, SpaceInfo
 Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
 """A document → its problems; their places are dotted paths."""
 
+RESERVED = frozenset(
+    {"batch_size", "guidance", "n", "negative", "on_step", "sampler", "seed", "spacing", "steps"}
+) | frozenset({"device", "film", "help", "output", "plugin", "self", "t", "weights", "x_t"})
+"""Arguments of `Pipeline.sample`, `denoise` and the command `diffloom sample`."""
+
 
 def lint(document: Document) -> tuple[Problem, ...]:
     """Everything the rules find. Run it again on a document that was changed after loading."""
@@ -28,10 +33,10 @@ def space_shape(document: Document) -> Iterator[Problem]:
 
 def condition_slots(document: Document) -> Iterator[Problem]:
     """The conditioners must fit beside each other, and know their widths unless there are data to learn them from."""
-    sound = True
-    for key, conditioner in document.conditioners.items():
+    sound = _space(document) is not None
+    for key, conditioner in document.conditioners.items() if sound else ():
         try:
-            conditioner.info()
+            conditioner.info(document.setting)
         except ValueError as error:
             sound = False
             if document.data is None:
@@ -41,6 +46,15 @@ def condition_slots(document: Document) -> Iterator[Problem]:
             _ = document.condition_info
         except ValueError as error:
             yield Problem("conditioners", str(error))
+
+
+def condition_names(document: Document) -> Iterator[Problem]:
+    """A condition is given as `sample(name=...)` and `--name`, so it is called like nothing that stands there."""
+    for key in sorted(document.conditioners.keys() & RESERVED):
+        yield Problem(
+            f"conditioners.{key}",
+            f"{key!r} is an argument of sampling itself; call the condition something else",
+        )
 
 
 def downsampling(document: Document) -> Iterator[Problem]:
@@ -130,6 +144,7 @@ def warmup(document: Document) -> Iterator[Problem]:
 RULES: tuple[Rule, ...] = (
     space_shape,
     condition_slots,
+    condition_names,
     downsampling,
     backbone_shapes,
     learned_variance,

@@ -56,6 +56,14 @@ class Conditioner(Component):
         """This configuration completed with what the data know (class names); `key` is its name in the YAML."""
         return self
 
+    def default(self, setting: Setting) -> Any:
+        """The raw condition of samples for which none is given; None, for most, is the null condition."""
+        return None
+
+    def recorded(self, raw: Any) -> Any:
+        """The raw condition as a recipe tells it, in JSON's types: itself, for most."""
+        return raw
+
     @abstractmethod
     def info(self, setting: Setting) -> ConditionInfo:
         """Which slots it fills and how wide; known without building. Raises ValueError when it fits no such model."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diffloom.process.forward import Posterior, alpha_sigma, noised
     from diffloom.process.noise import Draws, keyed_generator
     from diffloom.process.predictions import X0, Epsilon, EpsilonPrediction, V, VPrediction, X0Prediction
-    from diffloom.process.reverse import clipped, denoiser, perturbed
+    from diffloom.process.reverse import clipped, denoiser, perturbed, under
     from diffloom.process.schedule import TableSchedule
     from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
     from diffloom.process.types import CLEAN, Denoised, Level, Process, Step
@@ -48,6 +48,7 @@ __all__ = [
     "keyed_generator",
     "noised",
     "perturbed",
+    "under",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
@@ -56,7 +57,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "forward": ["Posterior", "alpha_sigma", "noised"],
         "noise": ["Draws", "keyed_generator"],
         "predictions": ["Epsilon", "EpsilonPrediction", "V", "VPrediction", "X0", "X0Prediction"],
-        "reverse": ["clipped", "denoiser", "perturbed"],
+        "reverse": ["clipped", "denoiser", "perturbed", "under"],
         "schedule": ["TableSchedule"],
         "schedules": ["CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"],
         "types": ["CLEAN", "Denoised", "Level", "Process", "Step"],

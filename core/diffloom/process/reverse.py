@@ -4,7 +4,7 @@ The pieces compose in one order, that of the originals: `denoiser` converts the 
 combines conditional and unconditional predictions, `clipped` comes last:
 
     denoise = denoiser(network, prediction)                                        # (x, level, condition)
-    guided = lambda x, level: guide(denoise, x, level, condition, null)            # (x, level)
+    guided = guide(under(denoise), condition, null)                                # (x, level)
     steps = sampler(x, levels, clipped(guided, limit=1.0), noise=..., variance=...)
 
 Legend: B batch, C channels, H height, W width.
@@ -55,6 +55,26 @@ def denoiser(
         return Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=variance)
 
     return denoise
+
+
+def under(
+    denoise: Callable[[Tensor, Level, Condition], Denoised],
+    prepare: Callable[[Condition], Condition] = lambda condition: condition,
+) -> Callable[[Condition], Callable[[Tensor, Level], Denoised]]:
+    """`denoise` under one condition at a time: (condition) → (x, level) → x₀ and ε.
+
+    `prepare` is called with each condition once, when it becomes known, and not again at every level.
+    """
+
+    def under_condition(condition: Condition) -> Callable[[Tensor, Level], Denoised]:
+        prepared = prepare(condition)
+
+        def denoise_under(x_BCHW: Tensor, level: Level) -> Denoised:
+            return denoise(x_BCHW, level, prepared)
+
+        return denoise_under
+
+    return under_condition
 
 
 def clipped(

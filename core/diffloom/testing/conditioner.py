@@ -8,9 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.kinds import Conditioner, ConditionInfo, DataInfo
+from diffloom.kinds import Conditioner, ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
 from diffloom.testing.checks import Check, expect, expect_close, expect_refusal
 from diffloom.testing.modules import awake, expect_module, expect_seeded
+
+SETTING = Setting(
+    image=ImageInfo(height=16, width=16, channels=3), space=SpaceInfo(channels=3, height=16, width=16)
+)
+"""The model that a conditioner is examined in: pixels of a small picture."""
+
+
+class Pixels(nn.Module):
+    """The space of the setting, a `Codec`."""
+
+    def encode(self, images_BCHW: Tensor) -> Tensor:
+        return images_BCHW
+
+    def decode(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW
+
 
 DATA = DataInfo(examples=9, classes={"kit": ("0", "1", "2")})
 """What a conditioner learns before it is examined: three classes, called by their ids."""
@@ -21,14 +37,14 @@ def builds(component: Conditioner) -> None:
     learned = _learned(component)
     expect(type(learned) is type(component), "learn() to give the same component", type(learned).__name__)
     hash(learned)
-    expect_module(learned.build(), ("encode", "null"))
+    expect_module(_built(learned), ("encode", "null"))
     _raws(learned)
 
 
 def fills_the_slots_it_says(component: Conditioner) -> None:
     """encode() and null() fill the slots of info(), as wide as it says, one row for each raw condition."""
     component = _learned(component)
-    info, raws, module = component.info(), _raws(component), awake(component.build())
+    info, raws, module = component.info(SETTING), _raws(component), awake(_built(component))
     for count in (1, 2, 5):
         batch = [raws[i % len(raws)] for i in range(count)]
         encoded, null = _encode(module, batch), _null(module, count)
@@ -48,7 +64,7 @@ def fills_the_slots_it_says(component: Conditioner) -> None:
 def tells_conditions_apart(component: Conditioner) -> None:
     """Another raw condition has another encoding, and the null condition is none of them."""
     component = _learned(component)
-    module = awake(component.build())
+    module = awake(_built(component))
     raws = _raws(component)
     encoded, null = _encode(module, raws), _null(module, len(raws))
     expect(not _same(encoded, null), "the null condition to differ from every other", "one that is equal")
@@ -62,7 +78,7 @@ def tells_conditions_apart(component: Conditioner) -> None:
 def rows_are_independent(component: Conditioner) -> None:
     """A row is the same alone as in a batch, and twice."""
     component = _learned(component)
-    module = awake(component.build()).double()
+    module = awake(_built(component)).double()
     raws = _raws(component)
     together = _encode(module, raws).filled()
     for row, raw in enumerate(raws):
@@ -87,20 +103,25 @@ def refuses_nonsense(component: Conditioner) -> None:
             raw = component.parse(text)
         except ValueError:
             continue
-        condition = _encode(component.build(), [component.check(raw)])
+        condition = _encode(_built(component), [component.check(raw)])
         finite = all(bool(value.isfinite().all()) for value in condition.filled().values())
         expect(finite, f"a finite encoding of {text!r}, or a ValueError", "inf or NaN")
 
 
 def is_told_by_seed(component: Conditioner) -> None:
     """Equal seeds build equal weights."""
-    expect_seeded(_learned(component).build)
+    component = _learned(component)
+    expect_seeded(lambda: _built(component))
+
+
+def _built(component: Conditioner) -> nn.Module:
+    return component.build(setting=SETTING, codec=Pixels())
 
 
 def _learned(component: Conditioner) -> Conditioner:
     """Itself where its configuration says all, and otherwise what it becomes beside the data."""
     try:
-        component.info()
+        component.info(SETTING)
     except ValueError:
         return component.learn("kit", DATA)
     return component
@@ -116,7 +137,9 @@ def _raws(component: Conditioner) -> list[Any]:
             continue
         if raw not in raws:
             raws.append(raw)
-    enough = 1 if component.info().classes == 2 else 2  # one class and the null class leave one raw condition
+    enough = (
+        1 if component.info(SETTING).classes == 2 else 2
+    )  # one class and the null class leave one raw condition
     expect(len(raws) >= enough, f"parse() to take {enough} of specimen_texts, which it may set", len(raws))
     return raws
 

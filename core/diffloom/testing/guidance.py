@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Guidance
-from diffloom.process import Denoised, Level
+from diffloom.process import Denoised, Level, under
 from diffloom.testing.checks import Check, expect, expect_close
 from diffloom.testing.oracle import GaussianData, normal, preserving
 
@@ -50,7 +50,7 @@ def leaves_the_unconditional_alone(component: Guidance) -> None:
     """Where the condition is the null one there is nothing to steer by, at any scale."""
     level = preserving(5)[2]
     guide = component.model_copy(update={"scale": 3.0}).build()
-    _expect_same(guide(denoise, _x(), level, NULL, NULL), denoise(_x(), level, NULL), "the null condition")
+    _expect_same(guide(KNOWN, NULL, NULL)(_x(), level), denoise(_x(), level, NULL), "the null condition")
 
 
 def stays_consistent(component: Guidance) -> None:
@@ -62,7 +62,7 @@ def stays_consistent(component: Guidance) -> None:
             expect_close(came, _x(), within=1e-10, what=f"alpha·x0 + sigma·eps at scale {scale:g}")
             expect(guided.variance_BCHW is not None, "the learned variance to be passed on", None)
         single = component.model_copy(update={"scale": scale}).build()
-        x0 = single(denoise, _x().float(), preserving(5)[1], CONDITION, NULL).x0_BCHW
+        x0 = single(KNOWN, CONDITION, NULL)(_x().float(), preserving(5)[1]).x0_BCHW
         expect(x0.dtype == torch.float32, "float32, as x is", x0.dtype)
 
 
@@ -70,11 +70,11 @@ def rows_are_independent(component: Guidance) -> None:
     """A row is the same alone as in a batch."""
     level = preserving(5)[2]
     guide = component.model_copy(update={"scale": 2.5}).build()
-    together = guide(denoise, _x(), level, CONDITION, NULL)
+    together = guide(KNOWN, CONDITION, NULL)(_x(), level)
     for row in range(len(_x())):
         rows = slice(row, row + 1)
         one, none = (c.map(lambda value: value[rows]) for c in (CONDITION, NULL))  # noqa: B023
-        alone = guide(denoise, _x()[rows], level, one, none)
+        alone = guide(KNOWN, one, none)(_x()[rows], level)
         expect_close(alone.x0_BCHW, together.x0_BCHW[rows], within=1e-12, what=f"x0 of row {row} alone")
         expect_close(alone.eps_BCHW, together.eps_BCHW[rows], within=1e-12, what=f"eps of row {row} alone")
 
@@ -87,8 +87,22 @@ def denoise(x: Tensor, level: Level, condition: Condition) -> Denoised:
     return Denoised(x0_BCHW=known.x0_BCHW, eps_BCHW=known.eps_BCHW, variance_BCHW=torch.tanh(x) + means)
 
 
+KNOWN = under(denoise)
+
+
+def asks_for_conditions_before_the_walk(component: Guidance) -> None:
+    """Every condition is made known when the guided denoiser is made, none at a level: work per walk, not per step."""
+    asked: list[Condition] = []
+    inside = under(denoise, prepare=lambda condition: (asked.append(condition), condition)[1])
+    guided = component.model_copy(update={"scale": 2.5}).build()(inside, CONDITION, NULL)
+    before = len(asked)
+    for level in preserving(5)[:-1]:
+        guided(_x(), level)
+    expect(len(asked) == before, f"the {before} conditions it asked for at first to be all", len(asked))
+
+
 def _guided(component: Guidance, scale: float, level: Level) -> Denoised:
-    return component.model_copy(update={"scale": scale}).build()(denoise, _x(), level, CONDITION, NULL)
+    return component.model_copy(update={"scale": scale}).build()(KNOWN, CONDITION, NULL)(_x(), level)
 
 
 def _x() -> Tensor:
@@ -107,4 +121,5 @@ CHECKS: tuple[Check, ...] = (
     leaves_the_unconditional_alone,
     stays_consistent,
     rows_are_independent,
+    asks_for_conditions_before_the_walk,
 )

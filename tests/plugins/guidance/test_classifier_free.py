@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, clipped, denoiser
+from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, clipped, denoiser, under
 from diffloom_guidance import ClassifierFree, ClassifierFreeGuidance
 
 LEVEL = LinearSchedule().build().levels([700])[0]
@@ -47,7 +47,7 @@ class Network:
 )
 def test_one_call_and_no_wasted_rows(scale: float, calls: list[list[int]]) -> None:
     network = Network()
-    ClassifierFree(scale=scale)(denoiser(network, Epsilon()), X, LEVEL, ASKED, NULL)
+    ClassifierFree(scale=scale)(under(denoiser(network, Epsilon())), ASKED, NULL)(X, LEVEL)
     assert network.calls == calls
 
 
@@ -56,7 +56,7 @@ def test_one_batched_call_equals_two_calls(scale: float) -> None:
     """And the raw output guided, then converted, is the same: x₀ and ε are affine in it."""
     denoise = denoiser(Network(), Epsilon())
     c, u = denoise(X, LEVEL, ASKED), denoise(X, LEVEL, NULL)
-    found = ClassifierFree(scale=scale)(denoise, X, LEVEL, ASKED, NULL)
+    found = ClassifierFree(scale=scale)(under(denoise), ASKED, NULL)(X, LEVEL)
     for one, other_c, other_u in (
         (found.x0_BCHW, c.x0_BCHW, u.x0_BCHW),
         (found.eps_BCHW, c.eps_BCHW, u.eps_BCHW),
@@ -74,13 +74,13 @@ def test_the_papers_own_convention_is_scale_minus_one(w: float) -> None:
     """(1 + w)·c − w·u (Ho & Salimans 2022, eq. 6)."""
     denoise = denoiser(Network(), Epsilon())
     c, u = denoise(X, LEVEL, ASKED), denoise(X, LEVEL, NULL)
-    found = ClassifierFree(scale=1 + w)(denoise, X, LEVEL, ASKED, NULL)
+    found = ClassifierFree(scale=1 + w)(under(denoise), ASKED, NULL)(X, LEVEL)
     torch.testing.assert_close(found.eps_BCHW, (1 + w) * c.eps_BCHW - w * u.eps_BCHW, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
 def test_the_guided_prediction_still_belongs_to_x_t(scale: float) -> None:
-    found = ClassifierFree(scale=scale)(denoiser(Network(), Epsilon()), X, LEVEL, ASKED, NULL)
+    found = ClassifierFree(scale=scale)(under(denoiser(Network(), Epsilon())), ASKED, NULL)(X, LEVEL)
     torch.testing.assert_close(
         LEVEL.alpha * found.x0_BCHW + LEVEL.sigma * found.eps_BCHW, X, rtol=0, atol=1e-13
     )
@@ -90,7 +90,7 @@ def test_the_guided_prediction_still_belongs_to_x_t(scale: float) -> None:
 @pytest.mark.parametrize(("scale", "whose"), [(3.0, ASKED), (1.0, ASKED), (0.0, NULL)])
 def test_the_learned_variance_is_the_conditional_one(scale: float, whose: Condition) -> None:
     denoise = denoiser(Network(learns_variance=True), Epsilon(), learned_variance=True)
-    found = ClassifierFree(scale=scale)(denoise, X, LEVEL, ASKED, NULL)
+    found = ClassifierFree(scale=scale)(under(denoise), ASKED, NULL)(X, LEVEL)
     expected = denoise(X, LEVEL, whose).variance_BCHW
     assert found.variance_BCHW is not None
     assert expected is not None
@@ -105,7 +105,7 @@ def test_clipping_comes_after_guidance() -> None:
     def guided(
         denoise: Callable[[Tensor, Level, Condition], Denoised],
     ) -> Callable[[Tensor, Level], Denoised]:
-        return lambda x, level: guide(denoise, x, level, ASKED, NULL)
+        return guide(under(denoise), ASKED, NULL)
 
     right = clipped(guided(plain), 1.0)(X, LEVEL).x0_BCHW
     wrong = guided(clipped(plain, 1.0))(X, LEVEL).x0_BCHW
@@ -116,8 +116,8 @@ def test_clipping_comes_after_guidance() -> None:
 def test_rows_are_guided_independently() -> None:
     """Row 1 alone is row 1 of the batch."""
     denoise = denoiser(Network(), Epsilon())
-    whole = ClassifierFree(scale=2.5)(denoise, X, LEVEL, ASKED, NULL)
-    alone = ClassifierFree(scale=2.5)(denoise, X[1:2], LEVEL, condition(2), condition(9))
+    whole = ClassifierFree(scale=2.5)(under(denoise), ASKED, NULL)(X, LEVEL)
+    alone = ClassifierFree(scale=2.5)(under(denoise), condition(2), condition(9))(X[1:2], LEVEL)
     torch.testing.assert_close(alone.x0_BCHW, whole.x0_BCHW[1:2], rtol=0, atol=1e-12)
 
 

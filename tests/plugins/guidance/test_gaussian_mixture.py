@@ -26,6 +26,7 @@ from diffloom.process import (
     LinearSchedule,
     V,
     denoiser,
+    under,
 )
 from diffloom_guidance import ClassifierFree
 from diffloom_samplers import DDIM, Linspace
@@ -108,7 +109,7 @@ def test_guided_epsilon_is_the_score_of_the_sharpened_density(
     x = some_x(level, 8)
     classes = [0, 1, 1, 0, 0, 1, 0, 1]
     denoise = denoiser(ExactNetwork(prediction), prediction)
-    found = ClassifierFree(scale=scale)(denoise, x, level, labels(*classes), labels(*[NULL] * 8))
+    found = ClassifierFree(scale=scale)(under(denoise), labels(*classes), labels(*[NULL] * 8))(x, level)
 
     points = x.flatten(1).requires_grad_()
     conditional = torch.stack(
@@ -131,8 +132,8 @@ def test_guided_x0_is_the_extrapolated_posterior_mean(scale: float) -> None:
     for level in SCHEDULE.levels(range(0, 1000, 100))[:-1]:
         x = some_x(level, 6)
         found = ClassifierFree(scale=scale)(
-            denoiser(network, V()), x, level, labels(*[1] * 6), labels(*[NULL] * 6)
-        )
+            under(denoiser(network, V())), labels(*[1] * 6), labels(*[NULL] * 6)
+        )(x, level)
         points = x.flatten(1)
         expected = (1 - scale) * posterior_mean(points, NULL, level) + scale * posterior_mean(
             points, 1, level
@@ -153,7 +154,7 @@ def test_samples_have_the_mixtures_moments(scale: float, label: int) -> None:
     guide = ClassifierFree(scale=scale)
 
     def guided(x: Tensor, level: Level) -> Denoised:
-        return guide(denoise, x, level, asked, labels(*[NULL] * count))
+        return guide(under(denoise), asked, labels(*[NULL] * count))(x, level)
 
     times = Linspace().times(length=1000, steps=250)
     no_noise: Callable[[int], Tensor] = {}.__getitem__

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from diffloom.bridge import Foreign, MemoryTensors, fill, theirs_of
 from diffloom.errors import DataError
-from diffloom.kinds import ConditionInfo, DataInfo
-from diffloom_labels import ClassLabel
+from diffloom.kinds import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
+from diffloom_labels import ClassLabel, ClassToken
 
+SETTING = Setting(image=ImageInfo(8, 8, 1), space=SpaceInfo(1, 8, 8))
 DIGITS = tuple("0123456789")
 class_names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=12, unique=True).map(tuple)
 
@@ -18,8 +20,8 @@ class_names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=12,
 @settings(deadline=None)
 @given(st.integers(1, 2000))
 def test_the_null_class_is_one_more_than_the_classes(count):
-    assert ClassLabel(classes=count).info() == ConditionInfo(classes=count + 1)
-    null = ClassLabel(classes=count).build().null(3)
+    assert ClassLabel(classes=count).info(SETTING) == ConditionInfo(classes=count + 1)
+    null = ClassLabel(classes=count).build(setting=SETTING, codec=None).null(3)
     assert null.class_B.tolist() == [count] * 3
     assert null.class_B.dtype == torch.int64
 
@@ -39,20 +41,20 @@ def test_every_name_means_its_place_and_every_id_itself(names):
 )
 def test_encode_gives_one_id_for_each_label(case):
     count, raw = case
-    condition = ClassLabel(classes=count).build().encode(raw)
+    condition = ClassLabel(classes=count).build(setting=SETTING, codec=None).encode(raw)
     assert condition.class_B.tolist() == raw
     assert condition.class_B.dtype == torch.int64
     assert list(condition.filled()) == ["class_B"]
 
 
 def test_encode_takes_names_ids_and_other_integers_side_by_side():
-    encoder = ClassLabel(classes=("bird", "cat", "dog")).build()
+    encoder = ClassLabel(classes=("bird", "cat", "dog")).build(setting=SETTING, codec=None)
     raw = ["dog", 1, np.int64(0), torch.tensor(2), "1"]
     assert encoder.encode(raw).class_B.tolist() == [2, 1, 0, 2, 1]
 
 
 def test_null_and_condition_fill_the_same_slot_on_the_modules_device():
-    encoder = ClassLabel(classes=4).build().to("meta")
+    encoder = ClassLabel(classes=4).build(setting=SETTING, codec=None).to("meta")
     assert encoder.encode([0, 1]).class_B.device.type == "meta"
     assert encoder.null(2).class_B.device.type == "meta"
     assert encoder.state_dict() == {}
@@ -86,7 +88,7 @@ def test_a_label_the_model_does_not_know_is_refused_with_what_it_knows(classes, 
         label.check(raw)
     assert str(caught.value) == message
     with pytest.raises(ValueError) as caught:
-        label.build().encode([0, raw])
+        label.build(setting=SETTING, codec=None).encode([0, raw])
     assert str(caught.value) == message
 
 
@@ -112,7 +114,7 @@ class TestLearning:
     def test_names_come_from_the_data(self, classes):
         learned = ClassLabel(classes=classes, dropout=0.1).learn("label", self.data)
         assert learned == ClassLabel(classes=("bird", "cat"), dropout=0.1)
-        assert learned.info() == ConditionInfo(classes=3)
+        assert learned.info(SETTING) == ConditionInfo(classes=3)
 
     @pytest.mark.parametrize(
         ("classes", "message"),
@@ -133,7 +135,8 @@ class TestLearning:
             ClassLabel().learn("label", DataInfo(examples=3))
 
     def test_before_learning_it_says_what_to_do(self):
-        for use in (ClassLabel().info, ClassLabel().build):
+        unknown = ClassLabel()
+        for use in (lambda: unknown.info(SETTING), lambda: unknown.build(setting=SETTING, codec=None)):
             with pytest.raises(ValueError, match="set `classes` to their number or names"):
                 use()
 
@@ -142,3 +145,25 @@ class TestLearning:
 def test_impossible_classes_are_refused(classes):
     with pytest.raises(ValidationError):
         ClassLabel(classes=classes)
+
+
+def test_a_class_token_is_its_row_and_the_null_token_the_last():
+    token = ClassToken(classes=("cat", "dog"), width=4)
+    assert token.info(SETTING) == ConditionInfo(tokens=4)
+    encoder = token.build(setting=SETTING, codec=None)
+    weight = encoder.embedding.weight
+    assert weight.shape == (3, 4)
+    assert torch.equal(encoder.encode(["dog", 0]).tokens_BLD, weight[[1, 0]][:, None])
+    assert torch.equal(encoder.null(2).tokens_BLD, weight[[2, 2]][:, None])
+
+
+def test_latent_diffusions_class_embedder_is_a_class_token():
+    """The published ImageNet model's: 1001 rows of 512."""
+    (bridge,) = ClassToken.bridges()
+    theirs = MemoryTensors({"embedding.weight": torch.randn(1001, 512)})
+    inferred = bridge.infer(Foreign(theirs))
+    assert (inferred.part.classes, inferred.part.width) == (1000, 512)
+    module = inferred.build()
+    fill(module, theirs, bridge)
+    assert torch.equal(theirs_of(module, bridge)["embedding.weight"], theirs.tensors["embedding.weight"])
+    assert bridge.infer(Foreign(MemoryTensors({"other.weight": torch.zeros(1)}))) is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveFloat, PositiveInt
 
-from diffloom.kinds import Conditioner, ConditionInfo
+from diffloom.kinds import Codec, Conditioner, ConditionInfo, Setting
 
 if TYPE_CHECKING:
     from acme_moon.harmonics import Harmonics
@@ -23,7 +23,7 @@ class Phase(Conditioner):
     harmonics: PositiveInt = 5
     """How many multiples of the ground frequency."""
 
-    def info(self) -> ConditionInfo:
+    def info(self, setting: Setting) -> ConditionInfo:
         """A vector: sine and cosine of each harmonic, and one number that says whether the phase is known."""
         return ConditionInfo(vector=2 * self.harmonics + 1)
 
@@ -43,7 +43,7 @@ class Phase(Conditioner):
             raise ValueError(f"phase {raw} is not from 0 to below {self.period:g}")
         return float(raw)
 
-    def build(self) -> Harmonics:
+    def build(self, *, setting: Setting, codec: Codec) -> Harmonics:
         """The encoder."""
         from acme_moon.harmonics import Harmonics
 
