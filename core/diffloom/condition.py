@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ class Condition:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Condition:
         """`function` applied to every filled slot."""
-        return Condition(**{name: function(value) for name, value in self.filled().items()})
+        return _of({name: function(value) for name, value in self.filled().items()})
 
     def filled(self) -> dict[str, Tensor]:
         """The filled slots by name."""
@@ -45,8 +45,8 @@ class Condition:
         """This condition in the rows where keep_B is true, `other`'s elsewhere. Both fill the same slots."""
         mine, theirs = self.filled(), other.filled()
         assert mine.keys() == theirs.keys(), "the null condition fills other slots than the condition"
-        return Condition(
-            **{
+        return _of(
+            {
                 name: torch.where(keep_B.view(-1, *[1] * (value.dim() - 1)), value, theirs[name])
                 for name, value in mine.items()
             }
@@ -56,7 +56,7 @@ class Condition:
     def stack(parts: Sequence[Condition]) -> Condition:
         """The rows of all parts, one after another: one batch for one network call."""
         names = parts[0].filled()
-        return Condition(**{name: torch.cat([part.filled()[name] for part in parts]) for name in names})
+        return _of({name: torch.cat([part.filled()[name] for part in parts]) for name in names})
 
     @staticmethod
     def join(parts: Sequence[Condition]) -> Condition:
@@ -67,16 +67,20 @@ class Condition:
             assert not ("class_B" in mine and "class_B" in theirs), "two conditioners gave class ids"
             axis = {"vector_BD": 1, "tokens_BLD": 1, "mask_BL": 1, "concat_BCHW": 1}
             mine, theirs = _with_mask(mine, theirs), _with_mask(theirs, mine)
-            joined = replace(
-                joined,
-                **{
+            joined = _of(
+                {
                     name: torch.cat([mine[name], theirs[name]], axis[name])
                     if name in mine and name in theirs
-                    else mine.get(name, theirs.get(name))
+                    else (mine | theirs)[name]
                     for name in mine.keys() | theirs.keys()
-                },
+                }
             )
         return joined
+
+
+def _of(slots: Mapping[str, Any]) -> Condition:
+    """The condition with these slots."""
+    return Condition(**slots)
 
 
 def _with_mask(slots: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ class Output:
 
     def recipe_of(self, index: int) -> dict[str, Any]:
         """The recipe of one sample."""
-        one = {
+        one: dict[str, Any] = {
             part: {key: [values[index]] for key, values in self.recipe[part].items()}
             for part in ("conditions", "negative")
             if part in self.recipe

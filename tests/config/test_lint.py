@@ -27,7 +27,7 @@ NO_GUIDANCE = ("{type: classifier_free, scale: 2}", "null")
         ),
         (
             [("  label: {", "  label: {type: words}\n  steps: {")],
-            "13:10: conditioners.steps: 'steps' is an argument of sampling itself; call the condition something else",
+            "4:10: conditioners.steps: 'steps' is an argument of sampling itself; call the condition something else",
         ),
         (
             [("schedule:", "variance: learned\nschedule:")],

@@ -122,8 +122,8 @@ def sample(
         first = {name: values[:1] for name, values in given.items()}
         seeds = [tuple(out.recipe["seeds"][0])]
         away = {name: values[:1] for name, values in away.items()}
-        steps = pipe.stream(negative=away, **(options | {"seed": seeds} | first))
-        strip = film_strip(steps, decode=pipe.decode)
+        walk = pipe.stream(negative=away, **(options | {"seed": seeds} | first))
+        strip = film_strip(walk, decode=pipe.decode)
         save_png(strip, film, recipe=out.recipe_of(0))
         click.echo(str(film))
 

@@ -93,8 +93,12 @@ KNOWN = under(denoise)
 def asks_for_conditions_before_the_walk(component: Guidance) -> None:
     """Every condition is made known when the guided denoiser is made, none at a level: work per walk, not per step."""
     asked: list[Condition] = []
-    inside = under(denoise, prepare=lambda condition: (asked.append(condition), condition)[1])
-    guided = component.model_copy(update={"scale": 2.5}).build()(inside, CONDITION, NULL)
+
+    def note(condition: Condition) -> Condition:
+        asked.append(condition)
+        return condition
+
+    guided = component.model_copy(update={"scale": 2.5}).build()(under(denoise, note), CONDITION, NULL)
     before = len(asked)
     for level in preserving(5)[:-1]:
         guided(_x(), level)
