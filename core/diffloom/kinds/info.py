@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -82,3 +82,5 @@ class DataInfo:
     """How many examples this split holds."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For each condition that is a label: its class names, in the order of their ids."""
+    captions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """For each condition that is text: all its captions, in the order of the examples. One example may have several."""
