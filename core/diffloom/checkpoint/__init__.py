@@ -14,7 +14,8 @@ from diffloom.checkpoint.header import Header, read_header
 if TYPE_CHECKING:
     from diffloom.checkpoint.reading import Checkpoint, open_checkpoint
     from diffloom.checkpoint.strict import load_strict
-    from diffloom.checkpoint.writing import remove_unfinished, save_checkpoint
+    from diffloom.checkpoint.whole_file import remove_unfinished
+    from diffloom.checkpoint.writing import save_checkpoint
 
 __all__ = [
     "Checkpoint",
@@ -31,6 +32,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "reading": ["Checkpoint", "open_checkpoint"],
         "strict": ["load_strict"],
-        "writing": ["remove_unfinished", "save_checkpoint"],
+        "whole_file": ["remove_unfinished"],
+        "writing": ["save_checkpoint"],
     },
 )
