@@ -36,6 +36,10 @@ class Digits(Data):
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
         return (cls(), cls(split="heldout", holdout=0.1, seed=3), cls(split="all"))
 
+    @property
+    def deterministic(self) -> bool:
+        return True
+
     def build(self, *, image: ImageInfo) -> Examples:
         """Load the images. Raises DataError when the picture is not 8×8 with one channel."""
         if image != SHAPE:

@@ -220,6 +220,10 @@ class Stripes(Data):
     mistake: str = ""
     """Which."""
 
+    @property
+    def deterministic(self) -> bool:
+        return self.mistake == "calls itself deterministic"
+
     def build(self, *, image: ImageInfo) -> Any:
         if image.channels > 3 or self.mistake == "refuses everything":
             raise DataError("grey or colour only")
@@ -281,6 +285,7 @@ def test_right_data_pass(passes: Callable[..., None]) -> None:
         ("one picture", "gives_pictures"),
         ("draws of its own", "depends_on_index_and_rng_alone"),
         ("hands out its cache", "depends_on_index_and_rng_alone"),
+        ("calls itself deterministic", "is_random_unless_it_says_otherwise"),
         ("a label too many", "names_its_conditions"),
         ("an unknown name", "names_its_conditions"),
         ("no label", "names_its_conditions"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from diffloom.errors import DataError
 from diffloom.kinds import DataInfo, Example
 from diffloom.training.feed import Batch, Feed
-from diffloom.training.order import Order
+from diffloom.training.order import InOrder, Order
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 300), st.integers(0, 50))
@@ -86,6 +86,14 @@ def test_workers_leave_signals_to_the_trainer(workers: int) -> None:
     feed = Feed(examples=Handlers(4), keys=("label",), shape=(1, 2, 2), seed=0, batch_size=4, workers=workers)
     (batch,) = feed.batches(first_step=0, last_step=1)
     assert batch.raw["label"] == [workers > 0] * 4
+
+
+def test_in_order() -> None:
+    """Every example once, then from the first again, so that the last batch is full too."""
+    order = InOrder(examples=10)
+    feed = Feed(examples=Numbers(10), keys=("label",), shape=(1, 2, 2), seed=3, batch_size=4, order=order)
+    read = [label for batch in feed.batches(first_step=0, last_step=3) for label in batch.raw["label"]]
+    assert read == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
 
 
 def test_a_resumed_feed_goes_on() -> None:

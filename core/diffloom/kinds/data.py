@@ -44,6 +44,13 @@ class Data(Component):
 
     kind: ClassVar[str] = "data"
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether an example is the same with any `rng`: nothing is flipped or cropped at random. Latents of such data
+        can be cached once for all. Say so where it holds; the conformance kit then holds you to it.
+        """
+        return False
+
     @abstractmethod
     def build(self, *, image: ImageInfo) -> Examples:
         """Open the data and check them against the picture's shape. Raises `DataError` naming what is wrong."""

@@ -66,6 +66,18 @@ def depends_on_index_and_rng_alone(component: Data) -> None:
             expect(same, f"example {i} to be the same again", "another")
 
 
+def is_random_unless_it_says_otherwise(component: Data) -> None:
+    """Data that say `deterministic` give the same picture and conditions whatever the generator."""
+    if component.deterministic:
+        _, examples = _opened(component)
+        for index in _indices(examples):
+            one = examples.example(index, _rng(index))
+            for key in range(1, 9):  # a flip that comes half of the time is missed once in 256
+                other = examples.example(index, _rng(index + 1000 * key))
+                same = np.array_equal(one.image_CHW, other.image_CHW) and one.conditions == other.conditions
+                expect(same, f"example {index} to be the same with any generator", "another")
+
+
 def names_its_conditions(component: Data) -> None:
     """Every example has the same conditions; labels lie within the classes that info names."""
     _, examples = _opened(component)
@@ -106,4 +118,10 @@ def _rng(index: int) -> np.random.Generator:
     return keyed_generator(3, index, 0, "conformance")
 
 
-CHECKS: tuple[Check, ...] = (opens, gives_pictures, depends_on_index_and_rng_alone, names_its_conditions)
+CHECKS: tuple[Check, ...] = (
+    opens,
+    gives_pictures,
+    depends_on_index_and_rng_alone,
+    is_random_unless_it_says_otherwise,
+    names_its_conditions,
+)

@@ -15,7 +15,7 @@ from diffloom.errors import DataError
 from diffloom.kinds import Examples
 from diffloom.process import keyed_generator
 from diffloom.training.interrupt import ignore_interrupts
-from diffloom.training.order import Order
+from diffloom.training.order import Order, Visit
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Feed:
     examples: Examples
     keys: tuple[str, ...]
     """The conditions the model takes."""
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     """(C, H, W) of every picture."""
     seed: int
     batch_size: int
+    order: Visit | None = None
+    """Which examples come when: shuffled by the seed, anew in each epoch, unless this says otherwise."""
     workers: int = 0
     """Processes that read ahead; 0 reads in this one."""
     pinned: bool = False
@@ -86,7 +88,7 @@ class _Positions(Dataset["_Item | _Unfit"]):
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self.order = Order(seed=feed.seed, examples=len(feed.examples))
+        self.order = feed.order or Order(seed=feed.seed, examples=len(feed.examples))
 
     def __getitem__(self, position: int) -> _Item | _Unfit:
         feed, index = self.feed, self.order.index(position)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffloom.process import keyed_generator
+
+
+class Visit(Protocol):
+    """Which example stands where."""
+
+    def index(self, position: int) -> int:
+        """Which example stands at this position; positions count from 0 and have no end."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +35,17 @@ class Order:
         """Which example stands at this position."""
         epoch, place = divmod(position, self.examples)
         return int(_shuffle(self.seed, epoch, self.examples)[place])
+
+
+@dataclass(frozen=True, kw_only=True)
+class InOrder:
+    """The examples as the data give them, again and again: for what looks at each of them once."""
+
+    examples: int
+
+    def index(self, position: int) -> int:
+        """Which example stands at this position."""
+        return position % self.examples
 
 
 @lru_cache(maxsize=2)  # a batch may reach into the next epoch
