@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,7 +43,9 @@ def picture_files(folder: Path) -> tuple[list[File], list[str]]:
     return files, sorted(tops)
 
 
-def class_names(folder: Path, files: list[File], tops: list[str], labels: bool | None) -> tuple[str, ...]:
+def class_names(
+    folder: Path, files: Sequence[File], tops: Sequence[str], labels: bool | None
+) -> tuple[str, ...]:
     """The class names, sorted; none when the pictures are not labelled.
 
     Raises DataError where it is not clear which label a picture has.

@@ -23,6 +23,10 @@ def encoded(picture, kind, **options):
     return buffer.getvalue()
 
 
+def names(examples):
+    return [file.name for file in examples.album.files]
+
+
 def png_chunk(tag, body):
     return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
 
@@ -154,7 +158,7 @@ class TestMemory:
         first = self.build(folder)
         assert sorted(decoded) == ["a.png", "b.png", "bad.png"]
         decoded.clear()
-        assert self.build(folder).names == first.names
+        assert names(self.build(folder)) == names(first)
         assert decoded == []
 
     def test_a_changed_and_a_new_file_are_decoded_again(self, folder, decoded, noise_picture):
@@ -162,7 +166,7 @@ class TestMemory:
         decoded.clear()
         noise_picture(height=20).save(folder / "a.png")
         noise_picture().save(folder / "c.png")
-        assert self.build(folder).names == ["a.png", "b.png", "c.png"]
+        assert names(self.build(folder)) == ["a.png", "b.png", "c.png"]
         assert sorted(decoded) == ["a.png", "c.png"]
 
     @pytest.mark.parametrize(
