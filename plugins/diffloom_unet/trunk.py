@@ -5,7 +5,7 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +20,10 @@ class Parts:
 
     block: Callable[[int, int], nn.Module]
     """(in_channels, out_channels) → a block that keeps height and width."""
-    attention: Callable[[int], nn.Module]
-    """channels → a block that lets pixels attend."""
+    attention: Sequence[Callable[[int], nn.Module] | None]
+    """For each level: channels → a block that lets its pixels attend; None where they do not."""
+    middle: Callable[[int], nn.Module] | None
+    """The same for the middle, behind the coarsest level."""
     down: Callable[[int], nn.Module]
     """channels → a block that halves height and width."""
     up: Callable[[int], nn.Module]
@@ -46,7 +48,7 @@ class Trunk(nn.Module):
 
     Ho et al. 2020, appendix B, after Ronneberger et al. 2015. Every stack on the way down leaves a skip, as
     the input does; every stack on the way up first takes the newest one left, so that a level has one stack
-    more up than down. `attention_levels` holds indices into `channels`.
+    more up than down.
     """
 
     def __init__(
@@ -55,7 +57,6 @@ class Trunk(nn.Module):
         *,
         channels: Sequence[int],
         blocks_per_level: int,
-        attention_levels: Collection[int],
     ) -> None:
         super().__init__()
         coarsest = len(channels) - 1
@@ -64,17 +65,21 @@ class Trunk(nn.Module):
         self.down = nn.ModuleList()
         for level, out in enumerate(channels):
             for _ in range(blocks_per_level):
-                self.down.append(_stack(parts, width, out, attends=level in attention_levels))
+                self.down.append(_stack(parts, width, out, level))
                 skips.append(width := out)
             if level < coarsest:
                 self.down.append(Stack(parts.down(width)))
                 skips.append(width)
-        self.middle = Stack(parts.block(width, width), parts.attention(width), parts.block(width, width))
+        self.middle = Stack(
+            parts.block(width, width),
+            *([parts.middle(width)] if parts.middle else []),
+            parts.block(width, width),
+        )
         self.up = nn.ModuleList()
         for level in range(coarsest, -1, -1):
             out = channels[level]
             for last in [False] * blocks_per_level + [True]:
-                stack = _stack(parts, width + skips.pop(), out, attends=level in attention_levels)
+                stack = _stack(parts, width + skips.pop(), out, level)
                 if last and level > 0:
                     stack.parts.append(parts.up(out))
                 self.up.append(stack)
@@ -91,6 +96,7 @@ class Trunk(nn.Module):
         return x_BCHW
 
 
-def _stack(parts: Parts, width: int, out: int, *, attends: bool) -> Stack:
+def _stack(parts: Parts, width: int, out: int, level: int) -> Stack:
     """A block, and attention behind it where the level attends."""
-    return Stack(parts.block(width, out), *([parts.attention(out)] if attends else []))
+    attention = parts.attention[level]
+    return Stack(parts.block(width, out), *([attention(out)] if attention else []))

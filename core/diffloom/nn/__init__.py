@@ -6,23 +6,33 @@ way to condition, attend or change resolution is another block, never a flag of 
 """
 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
+from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
-from diffloom.nn.resample import Downsample, Upsample
+from diffloom.nn.resample import Downsample, Upsample, doubled, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
 from diffloom.nn.timestep import SinusoidalEmbedding, TimestepMLP
+from diffloom.nn.token_attention import CrossAttention, TokenAttention
+from diffloom.nn.transformer import SpatialTransformer, TransformerBlock
 
 __all__ = [
+    "GEGLU",
     "NO_SIGNAL",
     "AttentionKernel",
+    "CrossAttention",
     "Downsample",
     "ResidualBlock",
     "ScaleShiftResidualBlock",
     "SelfAttention",
     "Signal",
     "SinusoidalEmbedding",
+    "SpatialTransformer",
     "TimestepMLP",
+    "TokenAttention",
+    "TransformerBlock",
     "Upsample",
+    "doubled",
+    "halved",
     "torch_attention",
     "zeroed",
 ]

@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn.heads import head_count
 from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import NO_SIGNAL, Signal
 
@@ -31,24 +32,23 @@ def torch_attention(
 class SelfAttention(nn.Module):
     """Every pixel attends to every other; the result is added to the input (Ho et al. 2020, appendix B).
 
-    `head_channels` is the width of one head, `None` for a single head. Queries, keys and values come from one
-    projection, its rows in that order. Raises ValueError when the heads do not fill the channels.
+    There are `heads` heads, or as many as have `head_channels` channels each; one if neither is said. Queries, keys
+    and values come from one projection, its rows in that order. Raises ValueError when the heads do not fill the
+    channels.
     """
 
     def __init__(
         self,
         *,
         channels: int,
+        heads: int | None = None,
         head_channels: int | None = None,
         norm_groups: int = 32,
         norm_eps: float = 1e-6,
         kernel: AttentionKernel = torch_attention,
     ) -> None:
         super().__init__()
-        head_channels = head_channels or channels
-        if channels % head_channels:
-            raise ValueError(f"{channels} channels cannot be split into heads of {head_channels} channels")
-        self.heads = channels // head_channels
+        self.heads = head_count(channels=channels, heads=heads, head_channels=head_channels)
         self.kernel = kernel
         self.norm = nn.GroupNorm(norm_groups, channels, eps=norm_eps)
         self.qkv = nn.Linear(channels, 3 * channels)

@@ -9,6 +9,17 @@ from torch.nn import functional
 
 from diffloom.nn.signal import NO_SIGNAL, Signal
 
+
+def halved(x_BCHW: Tensor) -> Tensor:
+    """Each square of four pixels as its mean: (B, C, H, W) → (B, C, H/2, W/2)."""
+    return functional.avg_pool2d(x_BCHW, 2)
+
+
+def doubled(x_BCHW: Tensor) -> Tensor:
+    """Each pixel as a square of four: (B, C, H, W) → (B, C, 2·H, 2·W)."""
+    return functional.interpolate(x_BCHW, scale_factor=2.0, mode="nearest")
+
+
 Padding = Literal["asymmetric", "symmetric"]
 
 
@@ -38,5 +49,5 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
-        out_BCHW: Tensor = self.conv(functional.interpolate(x_BCHW, scale_factor=2.0, mode="nearest"))
+        out_BCHW: Tensor = self.conv(doubled(x_BCHW))
         return out_BCHW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ class ResidualBlock(nn.Module):
     """Two normalised convolutions around an added embedding, beside a shortcut (Ho et al. 2020, appendix B).
 
     (B, in_channels, H, W) → (B, out_channels, H, W); reads `signal.emb_BE`. The shortcut is the identity,
-    or a 1×1 convolution where the channels change. Dropout stands before the second convolution. A block
-    that uses the embedding in another way overrides `embed` and `emb_parts`.
+    or a 1×1 convolution where the channels change. Dropout stands before the second convolution. With `resize`,
+    which changes height and width (`halved`, `doubled`), what enters the first convolution and the shortcut are both
+    resized (Dhariwal & Nichol 2021, section 3, after Brock et al. 2019). A block that uses the embedding in another
+    way overrides `embed` and `emb_parts`.
     """
 
     emb_parts: ClassVar[int] = 1
@@ -31,8 +34,10 @@ class ResidualBlock(nn.Module):
         norm_groups: int = 32,
         norm_eps: float = 1e-6,
         dropout: float = 0.0,
+        resize: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        self.resize = resize
         self.norm1 = nn.GroupNorm(norm_groups, in_channels, eps=norm_eps)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_width, self.emb_parts * out_channels)
@@ -44,7 +49,10 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
-        h_BCHW = self.conv1(functional.silu(self.norm1(x_BCHW)))
+        h_BCHW = functional.silu(self.norm1(x_BCHW))
+        if self.resize is not None:
+            h_BCHW, x_BCHW = self.resize(h_BCHW), self.resize(x_BCHW)
+        h_BCHW = self.conv1(h_BCHW)
         h_BCHW = functional.silu(self.embed(h_BCHW, signal))
         h_BCHW = self.conv2(self.dropout(h_BCHW))
         out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW

@@ -75,7 +75,6 @@ def test_attention_stands_at_the_levels_named() -> None:
         ),
         ({}, SpaceInfo(1, 8, 10), ConditionInfo(), "divisible by 4.* 8 x 10"),
         ({}, SPACE, ConditionInfo(tokens=768), "tokens need a backbone with cross-attention"),
-        ({}, SPACE, ConditionInfo(vector=16), "a vector one that projects it into its time embedding"),
         (
             {"norm_groups": 8, "channels": (16, 8), "attention_resolutions": (1,)},
             SpaceInfo(1, 2, 2),
