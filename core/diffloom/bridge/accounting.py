@@ -43,7 +43,8 @@ def fill(module: nn.Module, tensors: Tensors, bridge: Bridge, *, dtype: torch.dt
         ours = entry.change.read([tensors.read(name) for name in entry.theirs])
         if dtype is not None and ours.is_floating_point():
             ours = ours.to(dtype)
-        module.load_state_dict({entry.ours: ours}, strict=False, assign=True)
+        owner, _, leaf = entry.ours.rpartition(".")
+        module.get_submodule(owner).load_state_dict({leaf: ours}, strict=False, assign=True)
 
 
 def theirs_of(module: nn.Module, bridge: Bridge) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""Where weights come from: files, shards, pickles when asked for, the hub."""
