@@ -1,0 +1,32 @@
+"""A folder of captioned pictures as examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from diffloom.kinds import DataInfo, Example
+from diffloom_data.album import Album
+
+
+class CaptionedExamples:
+    """Random access to an album's pictures, each with one of its captions."""
+
+    def __init__(self, album: Album, *, captions: Mapping[str, tuple[str, ...]], condition: str) -> None:
+        """`captions` are those of each file, by its name."""
+        self.album = album
+        self.condition = condition
+        self.captions = [captions[file.name] for file in album.files]
+        every = tuple(caption for several in self.captions for caption in several)
+        self.info = DataInfo(examples=len(album), captions={condition: every})
+
+    def __len__(self) -> int:
+        return self.info.examples
+
+    def example(self, index: int, rng: np.random.Generator) -> Example:
+        """Picture `index` and a caption: crop, flip and then which of several captions are drawn from `rng`."""
+        picture_CHW = self.album.picture(index, rng)
+        several = self.captions[index]
+        caption = several[0] if len(several) == 1 else several[int(rng.integers(len(several)))]
+        return Example(image_CHW=picture_CHW, conditions={self.condition: caption})
