@@ -12,6 +12,7 @@ from diffloom.kinds import (
     Backbone,
     Conditioner,
     ConditionInfo,
+    Criterion,
     Data,
     Default,
     Guidance,
@@ -138,6 +139,20 @@ class Simple(Unbuilt, Objective):
     name = "simple"
 
 
+class Lp(Unbuilt, Criterion):
+    """Pixel by pixel."""
+
+    name = "lp"
+    p: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Rival(Unbuilt, Criterion):
+    """Weighs itself against the others."""
+
+    name = "rival"
+    relative: ClassVar[bool] = True
+
+
 class Leading(Spacing):
     """From the first."""
 
@@ -229,7 +244,7 @@ def registry_of(**distributions: list[Any]) -> Registry:
 
 
 OURS = [Pixel, Latent, Label, Words, Net, Linear, Epsilon, FixedSmall, Learned, Simple, Leading, Trailing]
-OURS += [Ddim, ClassifierFree, Folder]
+OURS += [Lp, Rival, Ddim, ClassifierFree, Folder]
 
 
 @pytest.fixture(scope="session")

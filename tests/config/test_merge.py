@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffloom.config.compose import WHOLE
+from diffloom.config.document import Document
+from diffloom.config.fields import group
 from diffloom.config.merge import merge
 from diffloom.config.node import Branch, Findings, Source, from_python
 from diffloom.config.resolve import plain
 from diffloom.registry import Registry
+
+WHOLE = group(Document)
 
 
 def over(base: dict[str, Any], top: dict[str, Any], registry: Registry) -> Any:

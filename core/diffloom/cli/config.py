@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from diffloom.config import Document, Resolved
+    from diffloom.config import AnyDocument, Resolved
 
 WIDEST = 56
 """Longest line, in characters, that the column of origins makes room for."""
@@ -52,10 +52,16 @@ def show(file: str, overrides: tuple[str, ...], plugins: tuple[str, ...], origin
         click.echo(f"{text:<{width}}  # {where}" if where else text)
 
 
-def summary(document: Document) -> str:
+def summary(document: AnyDocument) -> str:
     """What a configuration describes, in one line."""
-    image, sampling = document.image.info, document.sampling
+    from diffloom.config import AutoencoderDocument
+
+    image = document.image.info
     size = f"{image.height}×{image.width}×{image.channels}"
+    if isinstance(document, AutoencoderDocument):
+        criteria = " and ".join(criterion.canonical for criterion in document.autoencoder.criteria)
+        return f"{size} images; trains the space {document.space.canonical} to {criteria}"
+    sampling = document.sampling
     conditions = ", ".join(document.conditioners) or "no condition"
     words = [
         f"{size} images in {document.space.canonical}",

@@ -9,8 +9,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from diffloom.config.document import Document
-from diffloom.config.fields import group
+from diffloom.config.choice import whole
 from diffloom.config.files import Location, locate, text_of
 from diffloom.config.merge import merge
 from diffloom.config.node import Branch, Broken, Entry, Findings, Leaf, Node, Place, Row, Source, from_python
@@ -19,8 +18,6 @@ from diffloom.config.resolve import plain
 from diffloom.config.wording import show
 from diffloom.errors import ConfigError, Problem
 from diffloom.registry import HOME, Registry, did_you_mean
-
-WHOLE = group(Document)
 
 
 @dataclass
@@ -75,7 +72,7 @@ class Composer:
 
     def merged(self, base: Branch, top: Branch) -> Branch:
         """`top` laid over `base`, as whole documents."""
-        node = merge(base, top, WHOLE, self.registry)
+        node = merge(base, top, whole(base, top), self.registry)
         assert isinstance(node, Branch)
         return node
 

@@ -92,11 +92,23 @@ class Train(Section):
     """Processes that read examples ahead of the training; 0 reads them in between. Changes no number."""
 
 
-class Document(Section):
-    """A diffloom configuration: the parts of one model, and how it is trained and sampled."""
+class PictureDocument(Section):
+    """What every file says."""
 
     image: Image
     """The picture's shape."""
+    space: Space
+    """What becomes of the picture."""
+
+    @property
+    def space_info(self) -> SpaceInfo:
+        """The shape of what the space makes of a picture."""
+        return self.space.info(self.image.info)
+
+
+class Document(PictureDocument):
+    """A diffloom configuration: the parts of one model, and how it is trained and sampled."""
+
     space: Annotated[Space, Default("pixel")]
     """Where diffusion happens."""
     conditioners: dict[str, Conditioner] = Field(default_factory=dict)
@@ -119,11 +131,6 @@ class Document(Section):
     """The training run; only training needs it."""
     plugins: dict[str, str] = Field(default_factory=dict)
     """Versions of the plugins this file was resolved with; diffloom writes it."""
-
-    @property
-    def space_info(self) -> SpaceInfo:
-        """The shape that is diffused."""
-        return self.space.info(self.image.info)
 
     @property
     def setting(self) -> Setting:

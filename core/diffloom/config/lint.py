@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from diffloom.config.document import Document
+from diffloom.config.autoencoder import AutoencoderDocument
+from diffloom.config.choice import AnyDocument
+from diffloom.config.document import Document, PictureDocument
 from diffloom.errors import Problem
 from diffloom.kinds import ConditionInfo, SpaceInfo
 
@@ -18,12 +20,14 @@ RESERVED = frozenset(
 """Arguments of `Pipeline.sample`, `denoise` and the command `diffloom sample`."""
 
 
-def lint(document: Document) -> tuple[Problem, ...]:
+def lint(document: AnyDocument) -> tuple[Problem, ...]:
     """Everything the rules find. Run it again on a document that was changed after loading."""
+    if isinstance(document, AutoencoderDocument):
+        return tuple(problem for rule in AUTOENCODER_RULES for problem in rule(document))
     return tuple(problem for rule in RULES for problem in rule(document))
 
 
-def space_shape(document: Document) -> Iterator[Problem]:
+def space_shape(document: PictureDocument) -> Iterator[Problem]:
     """The space must fit the picture."""
     try:
         document.space.info(document.image.info)
@@ -130,7 +134,7 @@ def sampling_steps(document: Document) -> Iterator[Problem]:
         )
 
 
-def warmup(document: Document) -> Iterator[Problem]:
+def warmup(document: AnyDocument) -> Iterator[Problem]:
     """A warm-up longer than the run never reaches the learning rate."""
     train = document.train
     if train is not None and train.warmup_steps > train.steps:
@@ -141,6 +145,37 @@ def warmup(document: Document) -> Iterator[Problem]:
         )
 
 
+def criterion_starts(document: AutoencoderDocument) -> Iterator[Problem]:
+    """A criterion that begins after the last step never counts."""
+    steps = document.train.steps if document.train is not None else None
+    for index, criterion in enumerate(document.autoencoder.criteria):
+        if steps is not None and criterion.start_step > steps:
+            yield Problem(
+                f"autoencoder.criteria[{index}].start_step",
+                f"{criterion.canonical} would begin at step {criterion.start_step} of a run of {steps}, and never "
+                "count; set it lower, set train.steps higher, or remove the criterion",
+            )
+
+
+def criterion_order(document: AutoencoderDocument) -> Iterator[Problem]:
+    """A criterion that weighs itself against those before it needs one that has begun."""
+    criteria = document.autoencoder.criteria
+    for index, criterion in enumerate(criteria):
+        begun = any(earlier.start_step <= criterion.start_step for earlier in criteria[:index])
+        if criterion.relative and not begun:
+            yield Problem(
+                f"autoencoder.criteria[{index}]",
+                f"{criterion.canonical} weighs itself against the criteria before it, and none of them counts at its "
+                f"start_step {criterion.start_step}; put one before it, such as lp",
+            )
+
+
+AUTOENCODER_RULES: tuple[Callable[[AutoencoderDocument], Iterator[Problem]], ...] = (
+    space_shape,
+    criterion_starts,
+    criterion_order,
+    warmup,
+)
 RULES: tuple[Rule, ...] = (
     space_shape,
     condition_slots,

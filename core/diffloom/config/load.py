@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from diffloom.config import plain
-from diffloom.config.compose import WHOLE, Composer, open_file
-from diffloom.config.document import Document
+from diffloom.config.choice import AnyDocument, whole, without_contradiction
+from diffloom.config.compose import Composer, open_file
 from diffloom.config.lint import lint
 from diffloom.config.node import Branch, Place, Source
 from diffloom.config.resolve import Resolver
@@ -20,7 +20,7 @@ from diffloom.registry import Registry
 class Resolved:
     """A configuration that can be built."""
 
-    document: Document
+    document: AnyDocument
     given: str
     """The text of the file as given; a Python mapping's is the YAML that says the same."""
     origins: Mapping[str, str] = field(repr=False, compare=False)
@@ -86,9 +86,10 @@ def _resolved(composer: Composer, root: Branch, overrides: Sequence[str], given:
     root = composer.overridden(root, overrides)
     if composer.incomplete:
         findings.raise_any()
-    document = resolver.section(WHOLE, root, "", root.place)
+    root = without_contradiction(root, findings)
+    document = resolver.section(whole(root), root, "", root.place)
     findings.raise_any()
-    assert isinstance(document, Document)
+    assert isinstance(document, AnyDocument)
     for problem in lint(document):
         findings.add(_place(problem.place, resolver.origins, root.place), problem.place, problem.message)
     findings.raise_any()

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from diffloom.config.document import Document
+from diffloom.config.choice import AnyDocument
 from diffloom.config.node import join
 from diffloom.config.scalars import resolve
 from diffloom.errors import PluginError
@@ -64,21 +64,21 @@ def components(value: Any) -> Iterator[Component]:
             yield from components(item)
 
 
-def with_versions(document: Document, registry: Registry) -> Document:
+def with_versions(document: AnyDocument, registry: Registry) -> AnyDocument:
     """The document with the versions of exactly the plugins it uses."""
     used = sorted({canonical(component).partition("/")[0] for component in components(document)})
     versions = {name: registry.versions[name] for name in used}
     return document.model_copy(update={"plugins": versions})
 
 
-def digest(document: Document) -> str:
+def digest(document: AnyDocument) -> str:
     """SHA-256, in hexadecimal, of what the document says; the plugins' versions do not count."""
     values = {key: value for key, value in plain(document).items() if key != "plugins"}
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def to_yaml(document: Document, registry: Registry) -> str:
+def to_yaml(document: AnyDocument, registry: Registry) -> str:
     """The document as YAML that loads again to an equal one, with the versions of the plugins it uses."""
     values = plain(with_versions(document, registry))
     return "".join(f"{text}\n" for text, _ in lines(values))

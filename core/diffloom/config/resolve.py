@@ -7,6 +7,8 @@ from typing import Any, get_origin
 
 from pydantic import ValidationError
 
+from diffloom.config.choice import KEY
+from diffloom.config.document import Document
 from diffloom.config.fields import (
     Each,
     Either,
@@ -165,7 +167,7 @@ class Resolver:
 
     def _unknown(self, slot: Group, key: str, entry: Entry, path: str) -> None:
         model = slot.model
-        names = list(model.model_fields)
+        names = [*model.model_fields, *([KEY] if model is Document else [])]
         whose = f" of {model.canonical}" if issubclass(model, Component) and model.canonical else ""
         there = f"; there are {', '.join(names)}" if names else "; it has none"
         hint = did_you_mean(key, names) or there

@@ -14,6 +14,8 @@ from typing import Annotated, Any, get_args
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from diffloom.config.autoencoder import AutoencoderDocument
+from diffloom.config.choice import KEY
 from diffloom.config.document import Document
 from diffloom.config.fields import Each, Either, Group, Part, Plain, Slot, group, slot_in, slot_of
 from diffloom.config.merge import component_of, default_node, type_of
@@ -35,10 +37,18 @@ def json_schema(registry: Registry, *, only: Sequence[str] | None = None) -> Sch
     return {
         "$schema": DIALECT,
         "title": "diffloom configuration",
-        "if": {"type": "object", "required": ["extends"]},
-        "then": {"$ref": "#/$defs/partial.document"},
-        "else": {"$ref": "#/$defs/document"},
+        "if": {"type": "object", "required": [KEY]},
+        "then": _whole_or_partial("autoencoder_document"),
+        "else": _whole_or_partial("document"),
         "$defs": definitions,
+    }
+
+
+def _whole_or_partial(name: str) -> Schema:
+    return {
+        "if": {"type": "object", "required": ["extends"]},
+        "then": {"$ref": f"#/$defs/partial.{name}"},
+        "else": {"$ref": f"#/$defs/{name}"},
     }
 
 
@@ -59,12 +69,16 @@ class _Definitions:
         self.definitions = definitions
 
     def add_all(self) -> None:
-        document = self._section(group(Document))
-        document["properties"] |= {
-            "use": {**WORDS, "description": "Distributions whose components bare names mean in this file."},
-            "extends": {**WORDS, "description": "Files this one is laid over: paths, or diffloom:NAME."},
-        }
-        self.definitions[self._name("document")] = document
+        for name, model in (("document", Document), ("autoencoder_document", AutoencoderDocument)):
+            document = self._section(group(model))
+            document["properties"] |= {
+                "use": {
+                    **WORDS,
+                    "description": "Distributions whose components bare names mean in this file.",
+                },
+                "extends": {**WORDS, "description": "Files this one is laid over: paths, or diffloom:NAME."},
+            }
+            self.definitions[self._name(name)] = document
         for kind in KINDS:
             self._add_kind(kind)
 
