@@ -120,20 +120,24 @@ class Network(nn.Module):
             dropout=dropout,
         )
         self.enter = nn.Conv2d(in_channels + concat_channels, width, 3, padding=1)
-        residual = resample == "residual"
+
+        def down(width: int) -> nn.Module:
+            if resample == "residual":
+                return block(in_channels=width, out_channels=width, resize=halved)
+            return Downsample(channels=width, padding=downsample_padding)
+
+        def up(width: int) -> nn.Module:
+            if resample == "residual":
+                return block(in_channels=width, out_channels=width, resize=doubled)
+            return Upsample(channels=width)
+
         self.trunk = Trunk(
             Parts(
                 block=lambda c_in, c_out: block(in_channels=c_in, out_channels=c_out),
                 attention=attention,
                 middle=middle,
-                down=lambda c: (
-                    block(in_channels=c, out_channels=c, resize=halved)
-                    if residual
-                    else Downsample(channels=c, padding=downsample_padding)
-                ),
-                up=lambda c: (
-                    block(in_channels=c, out_channels=c, resize=doubled) if residual else Upsample(channels=c)
-                ),
+                down=down,
+                up=up,
             ),
             channels=channels,
             blocks_per_level=blocks_per_level,

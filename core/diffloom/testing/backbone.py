@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ SLOTS = {
     "vector_BD": ConditionInfo(vector=6),
     "tokens_BLD": ConditionInfo(tokens=8),
     "concat_BCHW": ConditionInfo(concat=2),
+    "every slot": ConditionInfo(classes=5, vector=6, tokens=8, concat=2),
 }
 
 
@@ -67,13 +69,13 @@ def rows_are_independent(component: Backbone) -> None:
 
 def reads_all_its_inputs(component: Backbone) -> None:
     """The output depends on x, on t, and on every condition that build() took."""
-    for space, slot, condition in _accepted(component):
+    for space, _, condition in _accepted(component):
         module = awake(component.build(space=space, condition=condition)).double()
         x, t, filled = _inputs(space, condition, 2)
         output = _output(module, (x, t, filled))
         others = {"x": (x.flip(0), t, filled), "t": (x, t + 300, filled)}
-        if condition != ConditionInfo():
-            others[slot] = (x, t, _rows(filled, slice(None, None)).map(lambda value: value.flip(0)))
+        for slot, value in filled.filled().items():
+            others[slot] = (x, t, _with_rows_reversed(filled, value))
         for what, inputs in others.items():
             change = (_output(module, inputs) - output).abs().amax(dim=(1, 2, 3)).min().item()
             expect(change > 1e-9, f"the output to depend on {what}", "the same output for another")
@@ -81,16 +83,41 @@ def reads_all_its_inputs(component: Backbone) -> None:
 
 def ignores_masked_tokens(component: Backbone) -> None:
     """Where the mask is false, what the token holds does not matter."""
-    for space, slot, condition in _accepted(component):
-        if slot == "tokens_BLD":
+    for space, _, condition in _accepted(component):
+        x, t, filled = _inputs(space, condition, 2)
+        if filled.tokens_BLD is not None:
             module = awake(component.build(space=space, condition=condition)).double()
-            x, t, filled = _inputs(space, condition, 2)
-            assert filled.tokens_BLD is not None
             mask_BL = torch.tensor([[True, True, False], [True, False, False]])
             other_BLD = torch.where(mask_BL[..., None], filled.tokens_BLD, filled.tokens_BLD + 1)
-            output = _output(module, (x, t, Condition(tokens_BLD=filled.tokens_BLD, mask_BL=mask_BL)))
-            again = _output(module, (x, t, Condition(tokens_BLD=other_BLD, mask_BL=mask_BL)))
+            output = _output(module, (x, t, replace(filled, mask_BL=mask_BL)))
+            again = _output(module, (x, t, replace(filled, mask_BL=mask_BL, tokens_BLD=other_BLD)))
             expect_close(again, output, within=1e-10, what="output with other masked tokens")
+
+
+def prepares_without_a_trace(component: Backbone) -> None:
+    """A prepared condition has the same slots and gives the same output, whatever was prepared before or since."""
+    for space, slot, condition in _accepted(component):
+        module = awake(component.build(space=space, condition=condition)).double()
+        prepare = getattr(module, "prepare", None)
+        if prepare is None:
+            return
+        x, t, filled = _inputs(space, condition, 2)
+        output = _output(module, (x, t, filled))
+        with torch.no_grad():
+            prepared = prepare(filled)
+            prepare(filled.map(lambda value: value.flip(0)))
+        expect(isinstance(prepared, Condition), "prepare() to give a Condition", type(prepared).__name__)
+        same = {
+            name: value for name, value in filled.filled().items() if prepared.filled().get(name) is value
+        }
+        expect(
+            same.keys() == filled.filled().keys() == prepared.filled().keys(),
+            f"the slots {', '.join(filled.filled())} as they were",
+            f"{', '.join(prepared.filled()) or 'none'}, of which {', '.join(same) or 'none'} as they were",
+        )
+        for what, given in (("a prepared condition", prepared), ("the bare condition again", filled)):
+            again = _output(module, (x, t, given))
+            expect_close(again, output, within=1e-10, what=f"with {slot}, output for {what}")
 
 
 def trains_every_weight(component: Backbone) -> None:
@@ -131,18 +158,19 @@ def _accepted(component: Backbone) -> Iterator[tuple[SpaceInfo, str, ConditionIn
     sides = [
         side for side in sorted({2 * factor, 8, 16, 32, 64}) if side >= 2 * factor and side % factor == 0
     ]
-    taken = None
+    taken: tuple[int, str, ConditionInfo] | None = None
     for slot, condition in SLOTS.items():
-        for side in [taken] if taken else sides:
+        for side in [taken[0]] if taken else sides:
             if _takes(component, space := SpaceInfo(channels=3, height=side, width=side), condition):
-                taken = side
+                taken = taken or (side, slot, condition)
                 yield space, slot, condition
                 break
     if taken is None:
         raise BrokenLawError(f"expected it to build for a square space of {sides} pixels; it refuses all")
-    oblong = SpaceInfo(channels=4, height=taken, width=2 * taken)
-    if _takes(component, oblong, ConditionInfo()):
-        yield oblong, "no condition", ConditionInfo()
+    side, slot, condition = taken
+    oblong = SpaceInfo(channels=4, height=side, width=2 * side)
+    if _takes(component, oblong, condition):
+        yield oblong, slot, condition
 
 
 def _takes(component: Backbone, space: SpaceInfo, condition: ConditionInfo) -> bool:
@@ -176,6 +204,11 @@ def _rows(condition: Condition, rows: slice) -> Condition:
     return condition.map(lambda value: value[rows])
 
 
+def _with_rows_reversed(condition: Condition, slot: Tensor) -> Condition:
+    """In this slot, and in no other."""
+    return condition.map(lambda value: value.flip(0) if value is slot else value)
+
+
 def _output(module: nn.Module, inputs: tuple[Tensor, Tensor, Condition]) -> Tensor:
     with torch.no_grad():
         output = module(*inputs)
@@ -189,6 +222,7 @@ CHECKS: tuple[Check, ...] = (
     rows_are_independent,
     reads_all_its_inputs,
     ignores_masked_tokens,
+    prepares_without_a_trace,
     trains_every_weight,
     evaluates_alike_twice,
     is_told_by_seed_and_weights,
