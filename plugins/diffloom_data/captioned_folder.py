@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,8 @@ Name = Annotated[str, Field(min_length=1)]
 class CaptionedFolder(PictureFolder):
     """Pictures in a folder and its sub-folders, each with a caption, or several to draw from.
 
-    Captions stand in one file of JSON lines, `{"file": "cats/1.png", "caption": "a cat"}`, where a list of captions
-    is drawn from anew each time; or in a text file beside each picture (`1.txt` for `1.png`), where every line is a
+    Captions stand in one file of JSON lines, `{"file": "cats/1.png", "caption": "a cat"}`, where the caption
+    may be a list of several; or in a text file beside each picture (`1.txt` for `1.png`), where every line is a
     caption. The pictures are scaled to cover the model's picture, cropped and checked as those of `image_folder`.
     """
 
@@ -33,6 +33,8 @@ class CaptionedFolder(PictureFolder):
     """What the lines call the picture's path, from the folder; null takes `file` or `file_name`."""
     caption_key: Name | None = None
     """What the lines call the caption; null takes `caption` or `text`."""
+    several: Literal["random", "first"] = "random"
+    """Which of several captions an example has: another each time, or the first."""
     condition: Name = "prompt"
     """The condition that the captions are."""
 
@@ -50,7 +52,14 @@ class CaptionedFolder(PictureFolder):
             lines.append(json.dumps({"file": f"{index}.png", "caption": words}))
         (folder / "captions.jsonl").write_text("\n".join(lines))
         path = str(folder)
-        return (cls(path=path), cls(path=path, captions=None, condition="words", crop="random", flip=True))
+        return (
+            cls(path=path, several="first"),
+            cls(path=path, captions=None, condition="words", crop="random", flip=True),
+        )
+
+    @property
+    def deterministic(self) -> bool:
+        return super().deterministic and self.several == "first"
 
     def build(self, *, image: ImageInfo) -> Examples:
         """List and check pictures and captions.
@@ -72,6 +81,8 @@ class CaptionedFolder(PictureFolder):
             captions = captions_in_lines(
                 folder / self.captions, files, file_key=self.file_key, caption_key=self.caption_key
             )
+        if self.several == "first":
+            captions = {name: known[:1] for name, known in captions.items()}
         return CaptionedExamples(
             self.album(folder, files, image=image), captions=captions, condition=self.condition
         )

@@ -40,10 +40,6 @@ class ImageFolder(PictureFolder):
         path = str(folder)
         return (cls(path=path), cls(path=path, labels=False, crop="random", flip=True, unreadable="skip"))
 
-    @property
-    def deterministic(self) -> bool:
-        return self.crop == "center" and not self.flip
-
     def build(self, *, image: ImageInfo) -> Examples:
         """List and check the files. Raises DataError for a folder that is missing, empty or not readable,
         for broken files that are not to be skipped, and for a picture that has neither 1 nor 3 channels.

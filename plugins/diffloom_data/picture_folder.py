@@ -27,6 +27,10 @@ class PictureFolder(Data):
     unreadable: Literal["skip", "refuse"] = "refuse"
     """What to do with files that cannot be decoded: warn, naming them, and go on; or stop and name all."""
 
+    @property
+    def deterministic(self) -> bool:
+        return self.crop == "center" and not self.flip
+
     def require_channels(self, image: ImageInfo) -> None:
         """Raises DataError for a picture that has neither 1 nor 3 channels."""
         if image.channels not in (1, 3):

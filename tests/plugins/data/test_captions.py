@@ -108,6 +108,20 @@ class TestReading:
         assert ((counts - 300) ** 2 / 300).sum() < 13.8
         assert counts.sum() == 900
 
+    def test_the_first_of_several_is_always_the_same(self, folder, rng):
+        write(folder, *({"file": name, "caption": [name, "x"]} for name in ("a.png", "b.jpg", "sub/c.png")))
+        component = CaptionedFolder(path=str(folder), several="first")
+        examples = component.build(image=SHAPE)
+        assert {caption for _ in range(20) for _, caption in red_and_caption(examples, rng)} == {
+            "a.png",
+            "b.jpg",
+            "sub/c.png",
+        }
+        assert component.deterministic
+        assert examples.info.captions == {"prompt": ("a.png", "b.jpg", "sub/c.png")}
+        assert not CaptionedFolder(path=str(folder)).deterministic
+        assert not CaptionedFolder(path=str(folder), several="first", flip=True).deterministic
+
     def test_a_single_caption_draws_nothing(self, folder):
         """So that crops and flips stay what they were when captions are added."""
         write(folder, *({"file": name, "caption": "x"} for name in ("a.png", "b.jpg", "sub/c.png")))
