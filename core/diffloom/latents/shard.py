@@ -68,9 +68,9 @@ class Shard:
         if not path.is_file():
             raise DataError(f"{path}: is missing; `diffloom cache` makes what is missing and leaves the rest")
         try:
-            self._file = safe_open(path, framework="numpy")  # type: ignore[no-untyped-call]
-            found = json.loads((self._file.metadata() or {}).get(KEY, "null"))
-            self._slices = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118
+            file: Any = safe_open(path, framework="numpy")
+            found = json.loads((file.metadata() or {}).get(KEY, "null"))
+            self._slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             held = int(self._slices["latents"].get_shape()[0])
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise self._damaged("is cut off, damaged or no shard of a cache") from error
@@ -84,15 +84,19 @@ class Shard:
     def row(self, index: int) -> Row:
         """Row `index`, verified. Raises DataError when it does not match its digest."""
         try:
-            latent, picture = self._slices["latents"][index], self._slices["pictures"][index].tobytes()
-            start = int(self._slices["ends"][index - 1]) if index else 0
-            text = self._slices["conditions"][start : int(self._slices["ends"][index])].tobytes()
-            is_intact = self._slices["digests"][index].tobytes() == _digest(latent, text, picture)
-        except (SafetensorError, KeyError) as error:
+            latent, picture = self._at("latents", index), self._at("pictures", index).tobytes()
+            start = int(self._at("ends", index - 1)) if index else 0
+            text = self._slices["conditions"][start : int(self._at("ends", index))].tobytes()
+            is_intact = self._at("digests", index).tobytes() == _digest(latent, text, picture)
+        except (SafetensorError, LookupError, OverflowError) as error:
             raise self._damaged(f"is damaged at row {index}") from error
         if not is_intact:
             raise self._damaged(f"is damaged: row {index} does not match its digest")
         return Row(latent, json.loads(text), picture)
+
+    def _at(self, name: str, index: int) -> NDArray[Any]:
+        found: NDArray[Any] = self._slices[name][index : index + 1][0]
+        return found
 
     def pictures(self) -> list[bytes]:
         """The digests of its pictures, every row verified."""
