@@ -47,11 +47,12 @@ def test_kernel_is_the_softmax(shape: tuple[int, ...], masked: bool, seed: int) 
     torch.testing.assert_close(out, written_out(q, k, v, mask_BNLM=chosen), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("head_channels", [None, 8, 16])
-def test_equals_diffusers(head_channels: int | None) -> None:
+@pytest.mark.parametrize(
+    ("said", "width"), [({}, 32), ({"head_channels": 8}, 8), ({"head_channels": 16}, 16), ({"heads": 8}, 4)]
+)
+def test_equals_diffusers(said: dict[str, int], width: int) -> None:
     torch.manual_seed(0)
-    ours = attention(head_channels=head_channels)
-    width = head_channels or 32
+    ours = attention(**said)
     theirs = Attention(
         32,
         heads=32 // width,
@@ -110,3 +111,7 @@ def test_fresh_attention_is_the_identity() -> None:
 def test_heads_that_do_not_fill_the_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="32 channels cannot be split into heads of 12"):
         SelfAttention(channels=32, head_channels=12)
+    with pytest.raises(ValueError, match="32 channels cannot be split into 3 heads"):
+        SelfAttention(channels=32, heads=3)
+    with pytest.raises(ValueError, match="heads 4 is a number and head_channels 8 a width"):
+        SelfAttention(channels=32, heads=4, head_channels=8)

@@ -7,7 +7,7 @@ import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 
-from diffloom.nn import Downsample, Upsample, zeroed
+from diffloom.nn import Downsample, Upsample, doubled, halved, zeroed
 
 
 def only_the_centre(conv: torch.nn.Conv2d) -> None:
@@ -49,3 +49,12 @@ def test_upsample_doubles_every_pixel() -> None:
     only_the_centre(module.conv)
     x = torch.randn(1, 2, 3, 4)
     assert torch.equal(module(x), x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+
+
+def test_halved_is_the_mean_and_undoes_doubled() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    means = (x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]) / 4
+    torch.testing.assert_close(halved(x), means, rtol=0, atol=1e-15)
+    torch.testing.assert_close(halved(doubled(x)), x, rtol=0, atol=1e-15)
+    assert torch.equal(doubled(x), x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))

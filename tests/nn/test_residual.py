@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor
 from torch.nn import functional
 
-from diffloom.nn import ResidualBlock, ScaleShiftResidualBlock, Signal
+from diffloom.nn import ResidualBlock, ScaleShiftResidualBlock, Signal, doubled, halved
 
 NAMES = {
     "norm1": "norm1",
@@ -83,4 +86,31 @@ def test_scale_and_shift_equal_diffusers() -> None:
     x = torch.randn(3, 16, 5, 6, dtype=torch.float64)
     emb = torch.randn(3, 20, dtype=torch.float64)
     out = ours(x, Signal(emb_BE=functional.silu(emb)))
+    torch.testing.assert_close(out, theirs(x, emb), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("block", "theirs_norm"), [(ResidualBlock, "default"), (ScaleShiftResidualBlock, "scale_shift")]
+)
+@pytest.mark.parametrize(("resize", "way"), [(halved, "down"), (doubled, "up")])
+def test_resizing_equals_diffusers(
+    block: type[ResidualBlock], theirs_norm: str, resize: Callable[[Tensor], Tensor], way: str
+) -> None:
+    """Dhariwal & Nichol 2021: pixels are averaged or repeated, on the branch and beside it, and no convolution more."""
+    torch.manual_seed(0)
+    theirs = ResnetBlock2D(
+        in_channels=16, temb_channels=20, groups=4, eps=1e-5, time_embedding_norm=theirs_norm, **{way: True}
+    ).double()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours = block(
+        in_channels=16, out_channels=16, emb_width=20, norm_groups=4, norm_eps=1e-5, resize=resize
+    ).double()
+    for name, their_name in NAMES.items():
+        if name != "shortcut":
+            ours.get_submodule(name).load_state_dict(theirs.get_submodule(their_name).state_dict())
+    x = torch.randn(3, 16, 4, 6, dtype=torch.float64)
+    emb = torch.randn(3, 20, dtype=torch.float64)
+    out = ours(x, Signal(emb_BE=functional.silu(emb)))
+    assert out.shape[2:] == ((2, 3) if way == "down" else (8, 12))
     torch.testing.assert_close(out, theirs(x, emb), rtol=0, atol=1e-12)
