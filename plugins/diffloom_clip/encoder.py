@@ -1,0 +1,113 @@
+"""The module of `clip_text`. Legend: B batch, N rows (chunks of prompts), L tokens, D width."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from diffloom.condition import Condition
+from diffloom_clip.memory import PromptMemory
+from diffloom_clip.overflow import overflow
+from diffloom_clip.tower import ClipTower
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class ClipTextEncoder(nn.Module):
+    """Prompts → tokens and pooled vectors of one text tower, or of several side by side.
+
+    Every prompt makes `chunks` rows of each tower, so that all are of one length; their tokens stand one behind
+    another, and the pooled vector is the first row's. Towers that are not trained stay in evaluation mode, and each
+    prompt goes through them once, by itself: its condition is its own to the last bit, whatever the batch, and
+    whichever was encoded before. The last `remembered` prompts are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        towers: Sequence[ClipTower],
+        chunks: int = 1,
+        truncate: bool = False,
+        null: Literal["empty", "zeros"] = "empty",
+        trained: bool = False,
+        remembered: int = 256,
+    ) -> None:
+        super().__init__()
+        self.towers = nn.ModuleList(towers)
+        self.chunks = chunks
+        self.truncate = truncate
+        self.null_is = null
+        self.trained = trained
+        self.memory = PromptMemory(size=remembered)
+        self.requires_grad_(trained)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Frozen towers stay in evaluation mode."""
+        return super().train(mode and self.trained)
+
+    def encode(self, raw: Sequence[str]) -> Condition:
+        """Tokens (B, chunks·L, D) and vectors (B, D). Raises ValueError for a prompt that is too long, or blank."""
+        if self.trained:
+            return self._read(raw)
+        weights = list(self.parameters())
+        with _apart(weights[0].device):
+            return Condition.stack(
+                self.memory.recall(raw, weights=weights, encode=lambda prompt: self._read([prompt]))
+            )
+
+    def null(self, count: int) -> Condition:
+        """The empty prompt's condition, or zeros, `count` times."""
+        if self.null_is == "empty":
+            return self.encode([""]).map(lambda slot: slot.expand(count, *slot.shape[1:]))
+        towers = self._towers()
+        tokens = [tower.architecture.width for tower in towers if tower.tokens]
+        pooled = [tower.architecture.pooled_width for tower in towers if tower.pooled]
+        length = self.chunks * towers[0].architecture.context_length
+        like = next(self.parameters())
+        return Condition(
+            tokens_BLD=like.new_zeros(count, length, sum(tokens)) if tokens else None,
+            vector_BD=like.new_zeros(count, sum(pooled)) if pooled else None,
+        )
+
+    def _read(self, prompts: Sequence[str]) -> Condition:
+        tokens: list[Tensor] = []
+        pooled: list[Tensor] = []
+        for tower in self._towers():
+            reading = tower(self._ids(tower, prompts))
+            if reading.tokens_NLD is not None:
+                tokens.append(reading.tokens_NLD.reshape(len(prompts), -1, reading.tokens_NLD.shape[2]))
+            if reading.pooled_NP is not None:
+                pooled.append(reading.pooled_NP[:: self.chunks])
+        return Condition(
+            tokens_BLD=torch.cat(tokens, 2) if tokens else None,
+            vector_BD=torch.cat(pooled, 1) if pooled else None,
+        )
+
+    def _ids(self, tower: ClipTower, prompts: Sequence[str]) -> Tensor:
+        rows: list[tuple[int, ...]] = []
+        for prompt in prompts:
+            tokens = tower.words.tokens(prompt, chunks=self.chunks)
+            if tokens.lost:
+                told = overflow(prompt, tokens, chunks=self.chunks)
+                if not self.truncate:
+                    raise ValueError(told)
+                warnings.warn(told, stacklevel=2)
+            rows += tokens.rows
+        return torch.tensor(rows, device=tower.device)
+
+    def _towers(self) -> list[ClipTower]:
+        return cast("list[ClipTower]", list(self.towers))
+
+
+@contextmanager
+def _apart(device: torch.device) -> Iterator[None]:
+    """Without gradients, and free of the caller's inference mode and mixed precision: what is kept serves all."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield

@@ -1,0 +1,107 @@
+"""Prompts → rows of token ids."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from diffloom.errors import DiffloomError
+from diffloom_clip.architecture import HubTokenizer
+from diffloom_clip.library import open_clip
+
+Cleaning = Literal["nfc", "ftfy"]
+Pad = Literal["zero", "end"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A prompt as the tower reads it."""
+
+    rows: tuple[tuple[int, ...], ...]
+    """One for each chunk, all as long as the tower's context."""
+    count: int
+    """How many tokens the whole prompt has, without starts and ends."""
+    lost: str
+    """The end of the prompt, for which these rows have no room."""
+
+
+class Words(Protocol):
+    """A tower's tokenizer."""
+
+    def tokens(self, prompt: str, *, chunks: int) -> Tokens:
+        """The prompt in so many chunks. Raises ValueError when nothing of it is left after cleaning."""
+        ...
+
+
+def composed(text: str) -> str:
+    """Letters composed (NFC) and in lower case: what transformers' tokenizer of CLIP does to a text.
+
+    Letter by letter, so that a sigma at the end of a word is one as any other, as there.
+    """
+    return "".join(letter.lower() for letter in unicodedata.normalize("NFC", text))
+
+
+class ClipWords:
+    """CLIP's byte-pair encoding. Every chunk has its own start and end, and is filled up with `pad`."""
+
+    def __init__(self, *, context_length: int, cleaning: Cleaning = "nfc", pad: Pad = "zero") -> None:
+        self.context_length = context_length
+        self.encoding = _encoding(cleaning)
+        self.pad_id = self.encoding.eot_token_id if pad == "end" else 0
+
+    def tokens(self, prompt: str, *, chunks: int) -> Tokens:
+        ids = self.encoding.encode(prompt)
+        if prompt and not ids:
+            raise ValueError(f"the prompt {prompt!r} has no tokens; for pictures of no prompt, leave it out")
+        room = self.context_length - 2
+        rows = tuple(self._row(ids[i * room : (i + 1) * room]) for i in range(chunks))
+        return Tokens(rows=rows, count=len(ids), lost=self.encoding.decode(ids[chunks * room :]).strip())
+
+    def _row(self, ids: list[int]) -> tuple[int, ...]:
+        row = (self.encoding.sot_token_id, *ids, self.encoding.eot_token_id)
+        return row + (self.pad_id,) * (self.context_length - len(row))
+
+
+class HubWords:
+    """A tokenizer of the transformers library, called as open_clip calls it; it makes one chunk."""
+
+    def __init__(self, *, context_length: int, tokenizer: HubTokenizer) -> None:
+        self.context_length = context_length
+        self.tokenizer = _hub_tokenizer(tokenizer)
+
+    def tokens(self, prompt: str, *, chunks: int) -> Tokens:
+        assert chunks == 1, "its starts and ends are its own affair, so that it is asked for one row only"
+        (row,) = self.tokenizer([prompt], context_length=self.context_length).tolist()
+        clean, inner = self.tokenizer.clean_fn(prompt), self.tokenizer.tokenizer
+        ids = inner(clean, add_special_tokens=False).input_ids
+        if prompt and not ids:
+            raise ValueError(f"the prompt {prompt!r} has no tokens; for pictures of no prompt, leave it out")
+        over = len(inner(clean).input_ids) - self.context_length
+        lost = inner.decode(ids[-over:]) if over > 0 else ""
+        return Tokens(rows=(tuple(row),), count=len(ids), lost=lost)
+
+
+@functools.cache
+def _encoding(cleaning: Cleaning) -> Any:
+    """open_clip's tokenizer."""
+    encoding = open_clip().SimpleTokenizer()
+    if cleaning == "nfc":
+        clean: Callable[[str], str] = composed  # white space needs no care: no token holds any
+        encoding.clean_fn = clean
+    return encoding
+
+
+@functools.cache
+def _hub_tokenizer(tokenizer: HubTokenizer) -> Any:
+    options = {"clean": tokenizer.clean, "strip_sep_token": tokenizer.strip_sep_token}
+    try:
+        return open_clip().tokenizer.HFTokenizer(tokenizer.name, **options)
+    except ModuleNotFoundError as error:
+        raise DiffloomError(
+            f"the tokenizer {tokenizer.name} needs {error.name}; install it with `pip install {error.name}`"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DiffloomError(f"the tokenizer {tokenizer.name} cannot be read: {error}") from error
