@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from diffloom.bridge import Bridge
+
 
 class UNet(UNetFamily):
     """Convolutional U-Net of Ho et al. 2020, for pixels and latents; reads class ids, vectors and stacked pictures.
@@ -81,3 +83,10 @@ class UNet(UNetFamily):
         return UNetModel(
             attention_levels=self.attention_levels(space), **self.options(space=space, condition=condition)
         )
+
+    @classmethod
+    def bridges(cls) -> tuple[Bridge, ...]:
+        """diffusers' `UNet2DModel`, by the names of its attention layers today and in its first year."""
+        from diffloom_unet.bridges.diffusers_unet import DiffusersUNet, FormerDiffusersUNet
+
+        return (DiffusersUNet(), FormerDiffusersUNet())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
+from diffloom.bridge import Foreign, Inferred, MemoryTensors, fill
 from diffloom.condition import Condition
 from diffloom_unet import UNetModel
-from diffloom_unet.diffusers_weights import from_diffusers
+from diffloom_unet.bridges.diffusers_unet import DiffusersUNet
 
 
 def levels(attends: str) -> dict[str, Any]:
@@ -72,6 +73,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "out_channels": 8,
         "flip_sin_to_cos": False,
     },
+    "residual resampling": {  # as ADM, whose blocks' attention diffusers has at levels of their own
+        "down_block_types": ("ResnetDownsampleBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        "downsample_type": "resnet",
+        "upsample_type": "resnet",
+        "block_out_channels": (32, 32, 64),
+        "attention_head_dim": 16,
+        "resnet_time_scale_shift": "scale_shift",
+        "attn_norm_num_groups": 32,
+        "num_class_embeds": 4,
+        "out_channels": 6,
+    },
 }
 
 SIZES = {"class-conditional": (8, 8), "not square": (16, 24), "one level, dropout": (7, 5)}
@@ -84,7 +97,7 @@ class Twins:
 
     theirs: nn.Module
     ours: UNetModel
-    config: dict[str, Any]
+    inferred: Inferred
     x_BCHW: Tensor
     t_B: Tensor
     class_B: Tensor | None
@@ -98,6 +111,20 @@ class Twins:
         """Our network's output."""
         out: Tensor = self.ours(self.x_BCHW, self.t_B, Condition(class_B=self.class_B))
         return out
+
+    def translated(self, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors by their names, such as gradients, by ours."""
+        return filled(self.inferred, theirs).state_dict()
+
+
+def filled(inferred: Inferred, theirs: Mapping[str, Tensor]) -> UNetModel:
+    """Our network with copies of these tensors in it."""
+    with torch.device("meta"):
+        ours = inferred.build()
+    copies = {name: tensor.detach().clone() for name, tensor in theirs.items()}
+    fill(ours, MemoryTensors(copies), DiffusersUNet())
+    assert isinstance(ours, UNetModel)
+    return ours
 
 
 def shake(module: nn.Module) -> None:
@@ -126,15 +153,17 @@ def make_twins() -> Callable[[str, torch.dtype], Twins]:
         torch.manual_seed(0)
         theirs = UNet2DModel(**OPTIONS[shape]).eval()
         shake(theirs)
-        arguments, weights = from_diffusers(theirs.state_dict(), theirs.config)
-        ours = UNetModel(**arguments).eval()
-        ours.load_state_dict(weights)
-        classes = arguments["classes"]
+        config = {"_class_name": "UNet2DModel", **theirs.config}
+        size = {"image_size": str(SIZES.get(shape, (32, 32))[0])}
+        inferred = DiffusersUNet().infer(Foreign(MemoryTensors(theirs.state_dict()), config, size))
+        assert inferred is not None
+        classes = inferred.shapes["condition"].classes
+        channels = theirs.config["in_channels"]
         return Twins(
             theirs=theirs.to(dtype),
-            ours=ours.to(dtype),
-            config=dict(theirs.config),
-            x_BCHW=torch.randn(2, arguments["in_channels"], *SIZES.get(shape, (32, 32)), dtype=dtype),
+            ours=filled(inferred, theirs.state_dict()).to(dtype).eval(),
+            inferred=inferred,
+            x_BCHW=torch.randn(2, channels, *SIZES.get(shape, (32, 32)), dtype=dtype),
             t_B=torch.tensor([999.0, 12.5]),
             class_B=torch.tensor([0, classes - 1]) if classes else None,
         )

@@ -9,8 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffloom_unet.diffusers_weights import from_diffusers
-
 
 def error(ours: Tensor, theirs: Tensor) -> float:
     """Largest difference, as a share of the largest output."""
@@ -39,7 +37,7 @@ def test_gradients(shape: str, make_twins: Callable[..., Any]) -> None:
     (theirs_x,) = torch.autograd.grad((theirs * projection).sum(), twins.x_BCHW, retain_graph=True)
     (theirs * projection).sum().backward()
     gradients = {name: parameter.grad for name, parameter in twins.theirs.named_parameters()}
-    _, expected = from_diffusers(gradients, twins.config)
+    expected = twins.translated(gradients)
 
     twins.x_BCHW.grad = None
     (twins.our_output() * projection).sum().backward()
@@ -56,7 +54,7 @@ def test_gradients_in_float32(make_twins: Callable[..., Any]) -> None:
     for output in (twins.their_output(), twins.our_output()):
         (output**2).sum().backward()
     gradients = {name: parameter.grad for name, parameter in twins.theirs.named_parameters()}
-    _, expected = from_diffusers(gradients, twins.config)
+    expected = twins.translated(gradients)
     largest = max(gradient.abs().max() for gradient in expected.values())
     for name, parameter in twins.ours.named_parameters():
         assert (parameter.grad - expected[name]).abs().max() < 1e-5 * largest, name
