@@ -31,7 +31,7 @@ def expect_close(came: Tensor, wanted: Tensor, *, within: float, what: str) -> N
     expect(came.shape == wanted.shape, f"{what} of shape {tuple(wanted.shape)}", tuple(came.shape))
     if wanted.numel() == 0:
         return
-    scale = max(1.0, wanted.abs().max().item())
+    scale = max(1.0, wanted.double().abs().max().item())
     error = (came.double() - wanted.double()).abs().max().item() / scale
     expect(error <= within, f"{what} within {within:g}", f"an error of {error:.3g}")  # NaN fails this too
 
