@@ -1,8 +1,24 @@
-"""A small transformer over the words of a prompt, trained with the denoiser."""
+"""The words of a prompt through a transformer that is trained with the denoiser: component `transformer_text`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from diffloom import Registrar, hookimpl
+from diffloom_text.component import TransformerText
+
+if TYPE_CHECKING:
+    from diffloom_text.transformer import TextTransformer
+
+__all__ = ["TextTransformer", "TransformerText"]
+
+# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"transformer": ["TextTransformer"]})
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
-    """Register them."""
+    """Register the text conditioner."""
+    registrar.add(TransformerText)
