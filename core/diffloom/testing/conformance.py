@@ -14,6 +14,7 @@ from diffloom.registry import did_you_mean
 from diffloom.testing import (
     backbone,
     conditioner,
+    criterion,
     data,
     general,
     guidance,
@@ -37,6 +38,7 @@ LAWS: dict[str, tuple[Check, ...]] = {
     "prediction": prediction.CHECKS,
     "variance": variance.CHECKS,
     "objective": objective.CHECKS,
+    "criterion": criterion.CHECKS,
     "sampler": sampler.CHECKS,
     "spacing": spacing.CHECKS,
     "guidance": guidance.CHECKS,

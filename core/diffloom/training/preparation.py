@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diffloom.config import lint
-from diffloom.config.document import Document, Train
+from diffloom.config import AnyDocument, Document, lint
+from diffloom.config.document import Train
 from diffloom.errors import ConfigError, DataError, Problem
 from diffloom.kinds import Conditioner, DataInfo, Examples
 from diffloom.process import keyed_generator
@@ -16,13 +16,13 @@ from diffloom.registry import did_you_mean
 class Prepared:
     """Data and a configuration that fit each other."""
 
-    document: Document
+    document: AnyDocument
     """The configuration, completed with what the data know."""
     train: Train
     examples: Examples
 
 
-def prepare(document: Document) -> Prepared:
+def prepare(document: AnyDocument) -> Prepared:
     """Open the data of a configuration and check them against it.
 
     Raises ConfigError when the configuration has no `data` or no `train`, and DataError when there are no examples,
@@ -34,7 +34,15 @@ def prepare(document: Document) -> Prepared:
     examples = document.data.build(image=document.image.info)
     if len(examples) == 0:
         raise DataError("data: there are no examples")
-    first = examples.example(0, keyed_generator(document.train.seed, 0, 0, "example")).conditions
+    train = document.train
+    if isinstance(document, Document):
+        document = _learned(document, examples, seed=train.seed)
+    return Prepared(document, train, examples)
+
+
+def _learned(document: Document, examples: Examples, *, seed: int) -> Document:
+    """The document with its conditioners completed by what the data know."""
+    first = examples.example(0, keyed_generator(seed, 0, 0, "example")).conditions
     learned = {}
     for key, conditioner in document.conditioners.items():
         if key not in first:
@@ -48,7 +56,7 @@ def prepare(document: Document) -> Prepared:
     completed = document.model_copy(update={"conditioners": learned})
     if problems := lint(completed):  # again: what was learned may not fit the other parts
         raise ConfigError(problems)
-    return Prepared(completed, document.train, examples)
+    return completed
 
 
 def _require_takes(conditioner: Conditioner, key: str, first: object, data: DataInfo) -> None:

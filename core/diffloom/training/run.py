@@ -11,7 +11,7 @@ import yaml
 from diffloom import config
 from diffloom.assembly import assemble
 from diffloom.checkpoint import open_checkpoint, remove_unfinished
-from diffloom.config import Resolved
+from diffloom.config import AutoencoderDocument, Resolved
 from diffloom.config.plain import plain
 from diffloom.device import usable_device
 from diffloom.hooks import RunInfo
@@ -26,6 +26,7 @@ from diffloom.training.metrics import MetricsFile
 from diffloom.training.preparation import Prepared, prepare
 from diffloom.training.previews import Previews
 from diffloom.training.progress import Progress, Silent
+from diffloom.training.reconstruction import ReconstructionTask, assemble_autoencoder
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.state import TrainState
 from diffloom.training.task import Task
@@ -126,11 +127,12 @@ class _Session:
 
     def _task(self, device: torch.device) -> Task:
         """What is trained, with fresh weights."""
-        document, train, examples = self.prepared.document, self.prepared.train, self.prepared.examples
-        pipeline = assemble(document, seed=train.seed, registry=self.plugins.registry).to(device)
-        return DiffusionTask(
-            pipeline, document.objective.build(), Previews(pipeline, examples, seed=train.seed)
-        )
+        document, examples, seed = self.prepared.document, self.prepared.examples, self.prepared.train.seed
+        if isinstance(document, AutoencoderDocument):
+            module = assemble_autoencoder(document, seed=seed).to(device)
+            return ReconstructionTask(document=document, module=module, examples=examples, seed=seed)
+        pipeline = assemble(document, seed=seed, registry=self.plugins.registry).to(device)
+        return DiffusionTask(pipeline, document.objective.build(), Previews(pipeline, examples, seed=seed))
 
     def _state(self, task: Task) -> TrainState:
         """The beginning, or the newest checkpoint."""
