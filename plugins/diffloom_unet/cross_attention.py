@@ -66,8 +66,8 @@ class CrossAttentionUNet(UNetFamily):
     def _depths_fit(self) -> Self:
         if len(self.transformer_depth) != len(self.channels):
             raise ValueError(
-                f"transformer_depth has {len(self.transformer_depth)} numbers and channels {len(self.channels)}; "
-                "give one for each level, 0 where pixels do not attend"
+                f"there are {len(self.channels)} levels, and transformer_depth tells of {len(self.transformer_depth)}; "
+                "give one number for each, 0 where pixels do not attend"
             )
         if not any((*self.transformer_depth, self.middle_depth)):
             raise ValueError(

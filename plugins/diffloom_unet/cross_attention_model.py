@@ -52,7 +52,7 @@ class CrossAttentionUNetModel(Network):
     ) -> None:
         if len(transformer_depth) != len(channels):
             raise ValueError(
-                f"transformer_depth has {len(transformer_depth)} numbers for {len(channels)} levels"
+                f"there are {len(channels)} levels, and transformer_depth tells of {len(transformer_depth)}"
             )
 
         def transformer(depth: int, width: int) -> SpatialTransformer:

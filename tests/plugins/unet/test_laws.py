@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import ConditionInfo, SpaceInfo
-from diffloom_unet import UNet, UNetModel
+from diffloom_unet import CrossAttentionUNet, UNet, UNetModel
 
 quick = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -23,7 +23,7 @@ quick = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCh
 class Case:
     """A configuration, what it is built for, and how many rows it is given."""
 
-    config: UNet
+    config: UNet | CrossAttentionUNet
     space: SpaceInfo
     info: ConditionInfo
     rows: int
@@ -39,6 +39,8 @@ class Case:
             torch.rand(self.rows) * 999,
             Condition(
                 class_B=torch.randint(info.classes, (self.rows,)) if info.classes else None,
+                vector_BD=torch.randn(self.rows, info.vector) if info.vector else None,
+                tokens_BLD=torch.randn(self.rows, 3, info.tokens) if info.tokens else None,
                 concat_BCHW=torch.randn(self.rows, info.concat, *size) if info.concat else None,
             ),
         )
@@ -50,20 +52,38 @@ def cases(draw: st.DrawFn) -> Case:
     levels = draw(st.integers(1, 3))
     sides = st.integers(2, 4).map(lambda side: side << (levels - 1))
     space = SpaceInfo(channels=draw(st.integers(1, 4)), height=draw(sides), width=draw(sides))
-    resolutions = [min(space.height, space.width) >> level for level in range(levels)]
-    config = UNet(
-        channels=tuple(draw(st.lists(st.sampled_from([8, 16, 24]), min_size=levels, max_size=levels))),
-        blocks_per_level=draw(st.integers(1, 2)),
-        attention_resolutions=tuple(draw(st.sets(st.sampled_from(resolutions)))),
-        head_channels=draw(st.sampled_from([None, 2, 8])),
-        norm_groups=draw(st.sampled_from([1, 2, 4])),
-        dropout=draw(st.sampled_from([0.0, 0.5])),
-        downsample_padding=draw(st.sampled_from(["asymmetric", "symmetric"])),
-        time_cos_first=draw(st.booleans()),
-        time_frequency_shift=draw(st.sampled_from([0, 1])),
-        learn_variance=draw(st.booleans()),
+    habits: dict[str, Any] = {
+        "channels": tuple(draw(st.lists(st.sampled_from([8, 16, 24]), min_size=levels, max_size=levels))),
+        "blocks_per_level": draw(st.integers(1, 2)),
+        "norm_groups": draw(st.sampled_from([1, 2, 4])),
+        "dropout": draw(st.sampled_from([0.0, 0.5])),
+        "embedding": draw(st.sampled_from(["add", "scale_shift"])),
+        "resample": draw(st.sampled_from(["conv", "residual"])),
+        "downsample_padding": draw(st.sampled_from(["asymmetric", "symmetric"])),
+        "time_width": draw(st.sampled_from([None, 12])),
+        "time_cos_first": draw(st.booleans()),
+        "time_frequency_shift": draw(st.sampled_from([0, 1])),
+        "learn_variance": draw(st.booleans()),
+        **draw(st.sampled_from([{}, {"heads": 4}, {"head_channels": 2}, {"head_channels": 8}])),
+    }
+    info = ConditionInfo(
+        classes=draw(st.sampled_from([0, 3])),
+        vector=draw(st.sampled_from([0, 5])),
+        tokens=draw(st.sampled_from([0, 7])),
+        concat=draw(st.sampled_from([0, 2])),
     )
-    info = ConditionInfo(classes=draw(st.sampled_from([0, 3])), concat=draw(st.sampled_from([0, 2])))
+    config: UNet | CrossAttentionUNet
+    if info.tokens:
+        depths = draw(st.lists(st.integers(0, 2), min_size=levels, max_size=levels))
+        config = CrossAttentionUNet(
+            transformer_depth=tuple(depths),
+            middle_depth=draw(st.integers(0 if any(depths) else 1, 1)),
+            projection=draw(st.sampled_from(["conv", "linear"])),
+            **habits,
+        )
+    else:
+        resolutions = [min(space.height, space.width) >> level for level in range(levels)]
+        config = UNet(attention_resolutions=tuple(draw(st.sets(st.sampled_from(resolutions)))), **habits)
     return Case(config=config, space=space, info=info, rows=draw(st.integers(1, 4)))
 
 
@@ -114,16 +134,35 @@ def test_every_input_matters(case: Case, seed: int, shaken: Callable[[UNetModel]
     torch.manual_seed(seed)
     network = shaken(case.build())
     x, t, condition = case.inputs()
+    others = {"class_B": (condition.class_B + 1) % 3, "concat_BCHW": condition.concat_BCHW + 1}
+    if case.info.vector:
+        others["vector_BD"] = condition.vector_BD + 1
+    if case.info.tokens:
+        others["tokens_BLD"] = condition.tokens_BLD.flip(2)
     with torch.no_grad():
         out = network(x, t, condition)
-        others = [
-            network(x + 1, t, condition),
-            network(x, t + 1, condition),
-            network(x, t, Condition((condition.class_B + 1) % 3, concat_BCHW=condition.concat_BCHW)),
-            network(x, t, Condition(condition.class_B, concat_BCHW=condition.concat_BCHW + 1)),
-        ]
-    for other in others:
+        changed = [network(x + 1, t, condition), network(x, t + 1, condition)]
+        changed += [network(x, t, replace(condition, **{slot: other})) for slot, other in others.items()]
+    for other in changed:
         assert (other - out).abs().amax(dim=(1, 2, 3)).min() > 1e-5 * out.abs().max()  # in every row
+
+
+@given(case=cases().filter(lambda case: case.info.tokens), seed=st.integers(0, 2**31))
+@settings(quick, max_examples=10)
+def test_tokens_have_no_order_and_padding_no_effect(
+    case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]
+) -> None:
+    torch.manual_seed(seed)
+    network = shaken(case.build()).double()
+    x, t, condition = case.inputs()
+    x, condition = x.double(), condition.map(lambda slot: slot.double() if slot.is_floating_point() else slot)
+    tokens = condition.tokens_BLD
+    padded = torch.cat([tokens[:, torch.randperm(3)], 9 * torch.randn(case.rows, 2, case.info.tokens)], dim=1)
+    mask = torch.tensor([True] * 3 + [False] * 2).expand(case.rows, 5)
+    with torch.no_grad():
+        out = network(x, t, condition)
+        other = network(x, t, replace(condition, tokens_BLD=padded, mask_BL=mask))
+    assert (other - out).abs().max() < 1e-12 * out.abs().max()
 
 
 @pytest.fixture
