@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -23,8 +22,9 @@ def value(text: str) -> Any:
 
 def removed(before: str, after: str) -> str:
     """What of the first text is not in the second, which differs from it in one place."""
-    head = len(os.path.commonprefix([before, after]))
-    tail = len(os.path.commonprefix([before[head:][::-1], after[head:][::-1]]))
+    head = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
+    rest = before[head:]
+    tail = max(n for n in range(len(rest) + 1) if after[head:].endswith(rest[len(rest) - n :]))
     return before[head : len(before) - tail]
 
 

@@ -10,11 +10,8 @@ import numpy as np
 from diffloom.errors import DataError
 from diffloom.kinds import Statistics
 from diffloom.latents.digest import DataDigest, picture_digest
-from diffloom.latents.encoder import LatentEncoder
+from diffloom.latents.model import LatentModel
 from diffloom.latents.moments import Moments
-from diffloom.training.feed import Feed
-from diffloom.training.order import InOrder
-from diffloom.training.preparation import Prepared
 
 
 @dataclass(frozen=True)
@@ -27,27 +24,17 @@ class Measured:
     """Of all channels together: 1 / this is what a single published `scale` would be."""
 
 
-def measure(
-    encoder: LatentEncoder, prepared: Prepared, *, examples: int | None, on_batch: Callable[[int], None]
-) -> Measured:
+def measure(model: LatentModel, *, examples: int | None, on_batch: Callable[[int], None]) -> Measured:
     """Mean and standard deviation of every latent channel, over the points of posteriors where these are encoded.
 
     All examples once in the data's order; or the first `examples` of the order in which training visits them.
     `on_batch(n)` is told of each n pictures done. Raises DataError for latents that are not finite or do not vary.
     """
-    available, train = len(prepared.examples), prepared.train
+    available, encoder = len(model.examples), model.encoder
     count = min(examples or available, available)
-    feed = Feed(
-        examples=prepared.examples,
-        keys=(),
-        shape=prepared.document.image.info.shape,
-        seed=train.seed,
-        batch_size=train.batch_size,
-        order=InOrder(examples=available) if count == available else None,
-        workers=train.workers,
-    )
+    feed = model.feed(shuffled=count < available)
     moments, digest = Moments(encoder.shape[0]), DataDigest()
-    for batch in feed.batches(first_step=0, last_step=-(-count // train.batch_size)):
+    for batch in feed.batches(first_step=0, last_step=-(-count // feed.batch_size)):
         images_BCHW = batch.images_BCHW[
             : count - batch.positions[0]
         ]  # the last batch is filled up with others

@@ -7,6 +7,7 @@ as good as it was. Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,11 @@ class LatentEncoder:
     shape: tuple[int, int, int]
     """(C, H, W) of the space."""
     device: torch.device
+
+    @property
+    def weights(self) -> str:
+        """Digest of the codec's weights."""
+        return weights_digest(cast(nn.Module, self.codec))
 
     @torch.no_grad()
     def rows(self, images_BCHW: Tensor) -> Tensor:
