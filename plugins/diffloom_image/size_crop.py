@@ -74,17 +74,19 @@ class SizeCrop(Conditioner):
             or isinstance(values, str)
             or len(values) not in (2, self.numbers)
         ):
-            last = "height, width" if self.last == "target_size" else "score"
+            end = "height, width" if self.last == "target_size" else "score"
             raise ValueError(
-                f"expected {self.numbers} numbers (height, width, top, left, {last}), or height, width"
+                f"expected {self.numbers} numbers (height, width, top, left, {end}), or height, width"
             )
         if len(values) == 2:
             values = (*values, 0, 0, *self._usual(values))
-        size, corner, last = values[:2], values[2:4], values[4:]
         return (
-            *(_pixels(value, least=1) for value in size),
-            *(_pixels(value, least=0) for value in corner),
-            *(_pixels(value, least=1) if self.last == "target_size" else _score(value) for value in last),
+            *(_pixels(value, least=1) for value in values[:2]),
+            *(_pixels(value, least=0) for value in values[2:4]),
+            *(
+                _pixels(value, least=1) if self.last == "target_size" else _score(value)
+                for value in values[4:]
+            ),
         )
 
     def _usual(self, size: Sequence[Any]) -> Sequence[Any]:
@@ -99,9 +101,12 @@ class SizeCrop(Conditioner):
             raise ValueError(
                 f"expected original_size and, if need be, {' and '.join(known[1:])}; got {there}"
             )
-        size = raw["original_size"]
-        parts = (size, raw.get("crop_top_left", (0, 0)), raw.get(self.last, self._usual(size)))
-        return [value for part in parts for value in (part if isinstance(part, Sequence) else (part,))]
+        size = _pair("original_size", raw["original_size"])
+        corner = _pair("crop_top_left", raw.get("crop_top_left", (0, 0)))
+        if self.last not in raw:
+            return [*size, *corner, *self._usual(size)]
+        last = raw[self.last]
+        return [*size, *corner, *(_pair(self.last, last) if self.last == "target_size" else (last,))]
 
     def build(self, *, setting: Setting, codec: Codec) -> nn.Module:
         """A `SizeCropEncoder`."""
@@ -115,6 +120,12 @@ def _number(text: str) -> float:
         return float(text) if "." in text else int(text)
     except ValueError as error:
         raise ValueError("expected numbers between commas") from error
+
+
+def _pair(key: str, value: Any) -> Sequence[Any]:
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"{key} is a pair of numbers, not {value!r}")
+    return value
 
 
 def _pixels(value: Any, *, least: int) -> int:
