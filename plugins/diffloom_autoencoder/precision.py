@@ -1,0 +1,47 @@
+"""Half precision that overflows, computed again in float32. Legend: B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from diffloom_autoencoder.stage import Side
+
+logger = logging.getLogger("diffloom")
+
+
+class Guarded:
+    """Runs a side, and in float16 again in float32 those pictures that overflowed; says so once."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def __call__(self, side: Side, x_BCHW: Tensor, *, tile: int | None) -> Tensor:
+        """What `side` makes of x, in x's dtype; it runs in its weights'.
+
+        Row by row, so that a picture is the same whatever stands beside it. The float32 weights live for the call.
+        """
+        dtype = side.last_layer.dtype
+        out_BCHW: Tensor = side(x_BCHW.to(dtype), tile=tile)
+        overflowed_B = None
+        if out_BCHW.dtype == torch.float16:  # by its weights or under autocast; no other has so small a range
+            overflowed_B = ~out_BCHW.isfinite().flatten(1).all(dim=1)
+        out_BCHW = out_BCHW.to(x_BCHW.dtype)
+        if overflowed_B is not None and bool(overflowed_B.any()):
+            self._tell()
+            weights = {name: weight.float() for name, weight in side.state_dict(keep_vars=True).items()}
+            with torch.autocast(x_BCHW.device.type, enabled=False):
+                rows_BCHW = x_BCHW[overflowed_B].float()
+                exact_BCHW = functional_call(side, weights, (rows_BCHW,), {"tile": tile})
+            out_BCHW = out_BCHW.index_put((overflowed_B,), exact_BCHW.to(x_BCHW.dtype))
+        return out_BCHW
+
+    def _tell(self) -> None:
+        if not self.told:
+            self.told = True
+            logger.warning(
+                "an autoencoder's numbers left the range of float16; such pictures are computed again in float32"
+            )

@@ -1,0 +1,110 @@
+"""One level of an encoder or decoder, computed whole or tile by tile. Legend: B batch, C channels, H, W."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from torch import Tensor, nn
+
+from diffloom.nn import SelfAttention
+from diffloom_autoencoder.extent import WHOLE, Extent, Tile, UnknownMomentsError, Window
+from diffloom_autoencoder.moments import Moments
+
+
+class Stage(nn.Module):
+    """Parts called one after another as `part(x_BCHW, extent)`: (B, C, H, W) → (B, C', scale·H, scale·W).
+
+    Parts that change the resolution stand so that all convolutions of three pixels read the finer one: doubling
+    comes first, halving last.
+    """
+
+    def __init__(self, *parts: nn.Module, scale: Fraction = Fraction(1)) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.scale = scale
+
+    def forward(self, x_BCHW: Tensor, extent: Extent = WHOLE) -> Tensor:
+        for part in self.parts:
+            x_BCHW = part(x_BCHW, extent)
+        return x_BCHW
+
+    @property
+    def attends(self) -> bool:
+        """Whether a pixel may depend on all others, beyond their mean and variance."""
+        return any(isinstance(part, SelfAttention) for part in self.parts)
+
+    @property
+    def margin(self) -> int:
+        """How far a pixel's value is decided, in pixels of the input: one finer pixel for each convolution."""
+        finer = max(self.scale, Fraction(1))
+        reach = sum(part.kernel_size[0] // 2 for part in self.modules() if isinstance(part, nn.Conv2d))
+        pixels = -(-reach // int(finer))
+        return pixels + pixels % self.scale.denominator
+
+    def tiled(self, x_BCHW: Tensor, *, tile: int) -> Tensor:
+        """The same, of windows of `tile` input pixels a side, so that nothing large is held but input and output.
+
+        No approximation and no blending. A window is computed with a margin that holds all it depends on; and as a
+        normalisation depends on the whole picture, the windows are passed over once more for each of them, up to
+        it, to measure. The k normalisations of a level so cost (k + 1) / 2 times its work, and the overlap.
+        """
+        known: dict[nn.GroupNorm, Moments] = {}
+        out_BCHW: Tensor | None = None
+        while out_BCHW is None:
+            met: list[UnknownMomentsError] = []
+            for extent in self._tiles(x_BCHW, tile, known):
+                try:
+                    y_BCHW = extent.core(self(extent.seen.of(x_BCHW), extent))
+                except UnknownMomentsError as unknown:
+                    met.append(unknown)
+                    continue
+                if out_BCHW is None:
+                    height, width = (int(side * self.scale) for side in x_BCHW.shape[2:])
+                    out_BCHW = y_BCHW.new_empty((*y_BCHW.shape[:2], height, width))
+                extent.window.at(self.scale.numerator, self.scale.denominator).of(out_BCHW).copy_(y_BCHW)
+            if met:
+                known[met[0].norm] = Moments.together([unknown.moments for unknown in met])
+        return out_BCHW
+
+    def _tiles(self, x_BCHW: Tensor, tile: int, known: dict[nn.GroupNorm, Moments]) -> Iterator[Tile]:
+        height, width = x_BCHW.shape[2:]
+        for top in range(0, height, tile):
+            for left in range(0, width, tile):
+                window = Window(top, min(top + tile, height), left, min(left + tile, width))
+                seen = Window(
+                    max(window.top - self.margin, 0),
+                    min(window.bottom + self.margin, height),
+                    max(window.left - self.margin, 0),
+                    min(window.right + self.margin, width),
+                )
+                yield Tile(seen=seen, window=window, known=known)
+
+
+class Side(nn.Module):
+    """An encoder or a decoder: stages one after another."""
+
+    def __init__(self, *stages: Stage) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x_BCHW: Tensor, *, tile: int | None = None) -> Tensor:
+        """`tile` is the side of a window in pixels of x; null computes all at once.
+
+        A level whose pixels attend to each other is computed whole: these are the coarsest, with few pixels.
+        """
+        for stage in self.stages:
+            assert isinstance(stage, Stage)
+            if tile is None or stage.attends or max(x_BCHW.shape[2:]) <= tile:
+                x_BCHW = stage(x_BCHW)
+            else:
+                x_BCHW = stage.tiled(x_BCHW, tile=tile)
+            if tile is not None:
+                tile = int(tile * stage.scale)
+        return x_BCHW
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weight of the last convolution."""
+        *_, last = (part for part in self.modules() if isinstance(part, nn.Conv2d))
+        return last.weight
