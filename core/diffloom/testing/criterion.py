@@ -47,13 +47,13 @@ class Decoded:
 
 def builds(component: Criterion) -> None:
     """build() gives a torch module that can be called, for one of the pictures offered."""
-    expect_module(component.build(image=_image(component)), ("forward",))
+    expect_module(_built(component)[1], ("forward",))
 
 
 def gives_two_losses_each(component: Criterion) -> None:
     """Both losses are float32, finite and one for each example; the same twice, and the second time too."""
-    image = _image(component)
-    judge = component.build(image=image).train()
+    image, judge = _built(component)
+    judge.train()
     made = Decoded.of(image, dtype=torch.float32)
     first, second = (_judged(judge, made.reconstruction()) for _ in range(2))
     for title, losses in (("autoencoder", first[0]), ("judge", first[1])):
@@ -67,11 +67,12 @@ def gives_two_losses_each(component: Criterion) -> None:
 def separates_the_gradients(component: Criterion) -> None:
     """The autoencoder's loss teaches the autoencoder alone, the judge's the judge alone; a judge without trained
     weights has a loss of zero."""
-    image = _image(component)
-    judge = awake(component.build(image=image)).double().train()
+    image, judge = _built(component)
+    awake(judge).double().train()
     trained = {name: weight for name, weight in judge.named_parameters() if weight.requires_grad}
     made = Decoded.of(image)
     costs_B, own_B = _judged(judge, made.reconstruction())
+    expect(costs_B.requires_grad, "an autoencoder's loss with a gradient", "one without")
     costs_B.sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
     for title, tensor in (("last layer", made.weight), ("layers before it", made.hidden_BCHW)):
         grad = tensor.grad
@@ -82,6 +83,7 @@ def separates_the_gradients(component: Criterion) -> None:
     if not trained:
         expect(not own_B.any(), "zeros for a judge that is not trained", own_B.tolist())
         return
+    expect(own_B.requires_grad, "a judge's loss with a gradient to what it trains", "one without")
     made.hidden_BCHW.grad = made.weight.grad = None
     own_B.sum().backward()  # type: ignore[no-untyped-call]
     strays = [grad for grad in (made.hidden_BCHW.grad, made.weight.grad) if grad is not None]
@@ -92,8 +94,8 @@ def separates_the_gradients(component: Criterion) -> None:
 
 def is_least_for_the_picture_itself(component: Criterion) -> None:
     """What is not trained judges by likeness: nothing costs less than the picture itself."""
-    image = _image(component)
-    judge = awake(component.build(image=image)).double()
+    image, judge = _built(component)
+    awake(judge).double()
     if any(weight.requires_grad for weight in judge.parameters()):
         return
     same, other = (_judged(judge, Decoded.of(image, off=off).reconstruction())[0] for off in (0.0, 0.3))
@@ -102,8 +104,8 @@ def is_least_for_the_picture_itself(component: Criterion) -> None:
 
 def rows_are_independent(component: Criterion) -> None:
     """An example's losses do not depend on its neighbours, but for one factor where it weighs itself against others."""
-    image = _image(component)
-    judge = awake(component.build(image=image)).double().train()
+    image, judge = _built(component)
+    awake(judge).double().train()
     made = Decoded.of(image)
     costs_B, own_B = _judged(judge, made.reconstruction())
     for rows in (slice(0, 2), slice(2, 4)):
@@ -115,8 +117,8 @@ def rows_are_independent(component: Criterion) -> None:
 
 def weighs_itself_as_it_says(component: Criterion) -> None:
     """Twice the loss before it makes a relative criterion twice as large, and leaves any other as it is."""
-    image = _image(component)
-    judge = awake(component.build(image=image)).double()
+    image, judge = _built(component)
+    awake(judge).double()
     made = Decoded.of(image)
     once, twice = (_judged(judge, made.reconstruction(), times=times)[0] for times in (1.0, 2.0))
     expect_close(
@@ -126,7 +128,7 @@ def weighs_itself_as_it_says(component: Criterion) -> None:
 
 def is_told_by_seed_and_weights(component: Criterion) -> None:
     """Equal seeds build equal weights, and the state_dict holds all that its losses depend on."""
-    image = _image(component)
+    image, _ = _built(component)
     made = Decoded.of(image, dtype=torch.float32)
     expect_seeded(lambda: component.build(image=image))
     expect_state_tells_all(
@@ -141,15 +143,13 @@ def _judged(judge: nn.Module, made: Reconstruction, *, times: float = 1.0) -> tu
     return cast(Judge, judge)(made, so_far=so_far, step=1)
 
 
-def _image(component: Criterion) -> ImageInfo:
-    """The smallest picture offered that the criterion takes."""
+def _built(component: Criterion) -> tuple[ImageInfo, nn.Module]:
+    """The smallest picture offered that the criterion takes, and its judge."""
     for image in IMAGES:
         try:
-            with torch.device("meta"):
-                component.build(image=image)
+            return image, component.build(image=image)
         except ValueError:
             continue
-        return image
     offered = ", ".join(str(image.shape) for image in IMAGES)
     raise BrokenLawError(f"expected it to take a picture of {offered}")
 
