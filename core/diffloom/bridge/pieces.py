@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from diffloom.bridge.contract import AmbiguousError, Bridge, Foreign, Inferred
 from diffloom.bridge.tensors import Tensors
@@ -38,6 +39,11 @@ class Known:
     """The component that lists the bridge; what it inferred may be a section of one."""
     bridge: Bridge
     inferred: Inferred
+
+    def changed(self, **fields: Any) -> Known:
+        """The same network, with fields of its part that its weights do not tell."""
+        part = self.inferred.part.model_copy(update=fields)
+        return replace(self, inferred=replace(self.inferred, part=part))
 
     @property
     def told(self) -> Iterator[str]:

@@ -11,6 +11,21 @@ from diffloom.errors import CheckpointError
 from diffloom.kinds import NoiseSchedule, Schedule
 from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
 
+TABLES = (
+    "betas",
+    "alphas_cumprod",
+    "alphas_cumprod_prev",
+    "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod",
+    "log_one_minus_alphas_cumprod",
+    "sqrt_recip_alphas_cumprod",
+    "sqrt_recipm1_alphas_cumprod",
+    "posterior_variance",
+    "posterior_log_variance_clipped",
+    "posterior_mean_coef1",
+    "posterior_mean_coef2",
+)
+"""What latent-diffusion keeps in every checkpoint, by its names."""
 ROUNDINGS = 16
 """How many of its type's roundings a stored number may be off by."""
 
@@ -74,24 +89,23 @@ def close(theirs: Tensor, ours: Tensor) -> bool:
 
 
 def ldm_tables(schedule: NoiseSchedule) -> dict[str, Tensor]:
-    """The tables that latent-diffusion keeps in every checkpoint, float32, by its names (Ho et al. 2020, eq. 4-7)."""
+    """latent-diffusion's tables in float32 (Ho et al. 2020, eq. 4 to 7)."""
     betas, alphas_cumprod = betas_of(schedule), signal_of(schedule)
     previous = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod[:-1]])
     noise = 1 - alphas_cumprod
     variance = betas * (1 - previous) / noise  # eq. 7
-    tables = {
-        "betas": betas,
-        "alphas_cumprod": alphas_cumprod,
-        "alphas_cumprod_prev": previous,
-        "sqrt_alphas_cumprod": alphas_cumprod.sqrt(),
-        "sqrt_one_minus_alphas_cumprod": noise.sqrt(),
-        "log_one_minus_alphas_cumprod": noise.log(),
-        "sqrt_recip_alphas_cumprod": (1 / alphas_cumprod).sqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / alphas_cumprod - 1).sqrt(),
-        "posterior_variance": variance,
-        # at time 0 the variance is 0, and its logarithm that of the smallest number they keep
-        "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
-        "posterior_mean_coef1": betas * previous.sqrt() / noise,
-        "posterior_mean_coef2": (1 - previous) * (1 - betas).sqrt() / noise,
-    }
-    return {name: table.float() for name, table in tables.items()}
+    tables = (
+        betas,
+        alphas_cumprod,
+        previous,
+        alphas_cumprod.sqrt(),
+        noise.sqrt(),
+        noise.log(),
+        (1 / alphas_cumprod).sqrt(),
+        (1 / alphas_cumprod - 1).sqrt(),
+        variance,
+        variance.clamp(min=1e-20).log(),  # at time 0 it is 0, and this the smallest number they keep
+        betas * previous.sqrt() / noise,
+        (1 - previous) * (1 - betas).sqrt() / noise,
+    )
+    return {name: table.float() for name, table in zip(TABLES, tables, strict=True)}
