@@ -76,6 +76,14 @@ class ClipEncoder(Weighted):
         """Of its pooled vector; 0 when it is not read."""
         return self.published.pooled_width if self.pooled else 0
 
+    def located(self) -> str | None:
+        """As of every part with weights; a tag of open_clip's is downloaded, and stands as its file."""
+        if self.weights is None or not isinstance(self.architecture, str):
+            return self.weights
+        from diffloom_clip.pretrained import downloaded
+
+        return downloaded(self.architecture, self.weights, quick_gelu=self.published.quick_gelu)
+
     def words(self, *, cleaning: Literal["nfc", "ftfy"]) -> Words:
         """Its tokenizer."""
         from diffloom_clip.words import ClipWords, HubWords

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from diffloom.bridge import Bridge
     from diffloom.kinds import Codec, Weighted
 
 
@@ -115,10 +116,15 @@ class ClipText(Conditioner):
         )
 
     def weighted(self, module: nn.Module) -> Iterator[tuple[Weighted, nn.Module]]:
-        """Each encoder with its tower. A tag of open_clip's is downloaded here, and stands as its file."""
+        """Each encoder with its tower."""
         from diffloom_clip.encoder import ClipTextEncoder
-        from diffloom_clip.pretrained import located
 
         assert isinstance(module, ClipTextEncoder)
-        for encoder, tower in zip(self.encoders, module.towers, strict=True):
-            yield located(encoder), tower
+        yield from zip(self.encoders, module.towers, strict=True)
+
+    @classmethod
+    def bridges(cls) -> Iterable[Bridge]:
+        from diffloom_clip.open_clip_bridge import OpenClipCustomText, OpenClipText
+        from diffloom_clip.transformers_bridge import TransformersBareText, TransformersText
+
+        return (OpenClipText(), OpenClipCustomText(), TransformersText(), TransformersBareText())

@@ -27,9 +27,9 @@ class PromptMemory:
             # Aliases: while they live no other tensor can come to lie at the same place, and whatever is written
             # into the weights counts their version up.
             self._weights = [(tensor.detach(), tensor._version) for tensor in weights]
-        found = {}
+        found: dict[str, Condition] = {}
         for prompt in dict.fromkeys(prompts):
-            found[prompt] = self._kept.pop(prompt, None) or encode(prompt)
+            found[prompt] = self._kept.pop(prompt) if prompt in self._kept else encode(prompt)
             self._kept[prompt] = found[prompt]  # now the last
         while len(self._kept) > self.size:
             self._kept.popitem(last=False)

@@ -5,36 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffloom.errors import CheckpointError
-from diffloom_clip.clip_encoder import ClipEncoder
 from diffloom_clip.library import open_clip
 
 
-def located(encoder: ClipEncoder) -> ClipEncoder:
-    """The encoder with a file in place of a tag, downloaded by open_clip unless it was before.
+def downloaded(name: str, tag: str, *, quick_gelu: bool) -> str:
+    """The file of an architecture's weights, downloaded by open_clip unless it was before.
 
-    What is no tag of open_clip's for this architecture is left as it is; write `./openai` for a file of such a name.
-    Raises CheckpointError when the weights are of another activation than the architecture, or cannot be had.
+    What is no tag of open_clip's for this architecture is given back as it is; write `./openai` for a file of such a
+    name. Raises CheckpointError when the weights are of another activation, or cannot be had.
     """
-    name, tag = encoder.architecture, encoder.weights
-    if not isinstance(name, str) or tag is None:
-        return encoder
     library = open_clip()
     if not library.is_pretrained_cfg(name, tag):
         _refuse_unknown_tag(name, tag, library.list_pretrained_tags_by_model(name))
-        return encoder
+        return tag
     published = library.get_pretrained_cfg(name, tag)
     quick = published.get("quick_gelu", False)
-    if quick != encoder.published.quick_gelu:
+    if quick != quick_gelu:
         other = f"{name}-quickgelu" if quick else name.removesuffix("-quickgelu")
         raise CheckpointError(
-            f"{name} {tag}: these weights were trained with {'quick ' if quick else ''}GELU; "
+            f"{name} {tag}: these weights were trained with {'quick-GELU' if quick else 'GELU'}; "
             f"set `architecture: {other}`"
         )
     try:
-        file = library.download_pretrained(published)
+        return str(library.download_pretrained(published))
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{name} {tag}: open_clip could not download it: {error}") from error
-    return encoder.model_copy(update={"weights": str(file)})
 
 
 def _refuse_unknown_tag(name: str, word: str, known: list[str]) -> None:

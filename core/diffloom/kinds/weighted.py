@@ -24,3 +24,7 @@ class Weighted(Section):
     def weighted(self, module: nn.Module) -> Iterator[tuple[Weighted, nn.Module]]:
         """Itself, or its inner parts, each with the module that its file fills; `module` is what it built."""
         yield self, module
+
+    def located(self) -> str | None:
+        """What is to be read: `weights`, or the file behind it, where that is a name which a library downloads."""
+        return self.weights
