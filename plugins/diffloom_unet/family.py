@@ -65,6 +65,11 @@ class UNetFamily(Backbone):
                 f"heads {self.heads} is the number of heads and head_channels {self.head_channels} their width; "
                 "give one of them"
             )
+        width, least = self.time_width or self.channels[0], 2 * self.time_frequency_shift
+        if width % 2 or width <= least:
+            raise ValueError(
+                f"a time embedding's width is even and above {least}, not {width}; give another time_width"
+            )
         return self
 
     @property

@@ -82,12 +82,7 @@ def test_attention_stands_at_the_levels_named() -> None:
             "always normalises to zero",
         ),
         ({"head_channels": 5}, SPACE, ConditionInfo(), "16 channels cannot be split into heads of 5"),
-        (
-            {"channels": (3, 3, 3), "norm_groups": 1},
-            SPACE,
-            ConditionInfo(),
-            "width is even and above 2, not 3",
-        ),
+        ({"heads": 3}, SPACE, ConditionInfo(), "16 channels cannot be split into 3 heads"),
     ],
 )
 def test_shapes_that_cannot_work(
@@ -105,6 +100,13 @@ def test_shapes_that_cannot_work(
         ({"channels": ()}, "at least 1 item"),
         ({"dropout": 1.0}, "less than 1"),
         ({"time_frequency_shift": 2}, "0 or 1"),
+        ({"channels": (3, 3), "norm_groups": 1}, "width is even and above 2, not 3; give another time_width"),
+        ({"time_width": 2}, "width is even and above 2, not 2"),
+        (
+            {"heads": 4, "head_channels": 32},
+            "heads 4 is the number of heads and head_channels 32 their width",
+        ),
+        ({"resample": "pool"}, "'conv' or 'residual'"),
         ({"downsample_padding": "reflect"}, "'asymmetric' or 'symmetric'"),
         ({"chanels": (32,)}, "Extra inputs are not permitted"),
     ],

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import ConditionInfo, SpaceInfo
-from diffloom_unet import CrossAttentionUNet, UNet, UNetModel
+from diffloom_unet import CrossAttentionUNet, CrossAttentionUNetModel, UNet, UNetModel
+from diffloom_unet.network import Network
 
 quick = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -90,7 +91,7 @@ def cases(draw: st.DrawFn) -> Case:
 @given(case=cases(), seed=st.integers(0, 2**31))
 @quick
 def test_shape_and_rows_that_do_not_see_each_other(
-    case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]
+    case: Case, seed: int, shaken: Callable[[Network], Network]
 ) -> None:
     torch.manual_seed(seed)
     network = shaken(case.build())
@@ -117,7 +118,7 @@ def test_fresh_networks_answer_zero(case: Case, seed: int) -> None:
 
 @given(case=cases(), seed=st.integers(0, 2**31))
 @quick
-def test_dropout_only_trains(case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]) -> None:
+def test_dropout_only_trains(case: Case, seed: int, shaken: Callable[[Network], Network]) -> None:
     torch.manual_seed(seed)
     network = shaken(case.build())
     inputs = case.inputs()
@@ -130,7 +131,7 @@ def test_dropout_only_trains(case: Case, seed: int, shaken: Callable[[UNetModel]
 
 @given(case=cases().filter(lambda case: case.info.classes and case.info.concat), seed=st.integers(0, 2**31))
 @settings(quick, max_examples=10)
-def test_every_input_matters(case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]) -> None:
+def test_every_input_matters(case: Case, seed: int, shaken: Callable[[Network], Network]) -> None:
     torch.manual_seed(seed)
     network = shaken(case.build())
     x, t, condition = case.inputs()
@@ -150,7 +151,7 @@ def test_every_input_matters(case: Case, seed: int, shaken: Callable[[UNetModel]
 @given(case=cases().filter(lambda case: case.info.tokens), seed=st.integers(0, 2**31))
 @settings(quick, max_examples=10)
 def test_tokens_have_no_order_and_padding_no_effect(
-    case: Case, seed: int, shaken: Callable[[UNetModel], UNetModel]
+    case: Case, seed: int, shaken: Callable[[Network], Network]
 ) -> None:
     torch.manual_seed(seed)
     network = shaken(case.build()).double()
@@ -165,16 +166,33 @@ def test_tokens_have_no_order_and_padding_no_effect(
     assert (other - out).abs().max() < 1e-12 * out.abs().max()
 
 
-@pytest.fixture
-def network(shaken: Callable[[UNetModel], UNetModel]) -> UNetModel:
+@pytest.fixture(params=["unet", "cross-attention"])
+def network(request: pytest.FixtureRequest, shaken: Callable[[Network], Network]) -> Network:
     torch.manual_seed(0)
-    return shaken(UNetModel(channels=(32, 64), attention_levels=(1,), head_channels=16))
+    if request.param == "unet":
+        return shaken(UNetModel(channels=(32, 64), attention_levels=(1,), head_channels=16))
+    return shaken(
+        CrossAttentionUNetModel(
+            channels=(32, 64),
+            in_channels=3,
+            token_width=6,
+            transformer_depth=(0, 1),
+            head_channels=16,
+            vector_width=5,
+        )
+    )
 
 
-def test_channels_last_stays_channels_last(network: UNetModel) -> None:
+def condition_of(network: Network, rows: int) -> Condition:
+    """Random numbers in the slots that it reads."""
+    widths = {"vector_BD": (5,), "tokens_BLD": (3, 6)}
+    return Condition(**{slot: torch.randn(rows, *widths[slot]) for slot in sorted(network.slots)})
+
+
+def test_channels_last_stays_channels_last(network: Network) -> None:
     """Same numbers, and no layer on the way turns the memory back, which would cost a copy."""
-    x, t = torch.randn(2, 3, 8, 8), torch.tensor([3.0, 700.0])
-    expected = network(x, t)
+    x, t, condition = torch.randn(2, 3, 8, 8), torch.tensor([3.0, 700.0]), condition_of(network, 2)
+    expected = network(x, t, condition)
     turned: list[str] = []
 
     def watch(name: str) -> Callable[..., None]:
@@ -187,16 +205,17 @@ def test_channels_last_stays_channels_last(network: UNetModel) -> None:
     network.to(memory_format=torch.channels_last)
     for name, module in network.named_modules():
         module.register_forward_hook(watch(name))
-    out = network(x.contiguous(memory_format=torch.channels_last), t)
+    out = network(x.contiguous(memory_format=torch.channels_last), t, condition)
     assert turned == []
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
-def test_bfloat16_network_tells_neighbouring_times_apart(network: UNetModel) -> None:
-    x, t = torch.randn(1, 3, 8, 8), torch.tensor([998.0])
-    exact = network(x, t)
+def test_bfloat16_network_tells_neighbouring_times_apart(network: Network) -> None:
+    x, t, condition = torch.randn(1, 3, 8, 8), torch.tensor([998.0]), condition_of(network, 1)
+    exact = network(x, t, condition)
     network.bfloat16()
-    near, neighbour = network(x.bfloat16(), t), network(x.bfloat16(), t + 1)
+    rounded = condition.map(Tensor.bfloat16)
+    near, neighbour = (network(x.bfloat16(), time, rounded) for time in (t, t + 1))
     assert near.dtype == torch.bfloat16
     # 8 bits of mantissa: 0.4 % each layer, here some thirty layers deep
     assert (near - exact).abs().max() < 0.05 * exact.abs().max()
@@ -208,7 +227,7 @@ def test_levels_there_are_not() -> None:
         UNetModel(channels=(32, 64), attention_levels=(2,))
 
 
-def test_a_group_of_one_channel_is_blind_to_time(shaken: Callable[[UNetModel], UNetModel]) -> None:
+def test_a_group_of_one_channel_is_blind_to_time(shaken: Callable[[Network], Network]) -> None:
     """Why the component refuses it: what is added to a whole channel is what its own normalisation takes away."""
     torch.manual_seed(0)
     x = torch.randn(1, 3, 8, 8)
