@@ -1,4 +1,5 @@
-"""A plugin of small parts to train, loaded with `-p`: a Gaussian to learn, a network with dropout, a linear one.
+"""A plugin of small parts to train, loaded with `-p`: a Gaussian to learn, a network with dropout, a linear one, an
+autoencoder, and a criterion with weights of its own that are not trained.
 
 Legend: B batch, C channels, H height, W width, D width of a layer.
 """
@@ -10,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from diffloom import hookimpl
 from diffloom.errors import DataError
-from diffloom.kinds import Backbone, ConditionInfo, Data, DataInfo, Example, Examples, ImageInfo, SpaceInfo
+from diffloom.kinds import (
+    Backbone,
+    ConditionInfo,
+    Criterion,
+    Data,
+    DataInfo,
+    Example,
+    Examples,
+    ImageInfo,
+    Space,
+    SpaceInfo,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,8 +122,83 @@ class Gain(Backbone):
         return Module(self.times)
 
 
+class Codes(Space):
+    """A linear autoencoder with a normal posterior around each code."""
+
+    name = "codes"
+    channels: int = 2
+    factor: int = 2
+
+    def info(self, image: ImageInfo) -> SpaceInfo:
+        if image.height % self.factor:
+            raise ValueError(f"{image.height} pixels are not divisible by {self.factor}")
+        return SpaceInfo(self.channels, image.height // self.factor, image.width // self.factor)
+
+    def build(self, *, image: ImageInfo) -> nn.Module:
+        from torch import nn
+
+        from diffloom.kinds import Reconstruction
+
+        class Module(nn.Module):
+            def __init__(self, channels: int, factor: int) -> None:
+                super().__init__()
+                self.into = nn.Conv2d(image.channels, 2 * channels, factor, stride=factor)
+                self.dropout = nn.Dropout(0.1)
+                self.out = nn.ConvTranspose2d(channels, 3, factor, stride=factor)
+                self.last = nn.Conv2d(3, image.channels, 1)
+
+            def posterior(self, images_BCHW: Any) -> Any:
+                return self.into(images_BCHW)
+
+            def draw(self, posterior: Any, eps_BCHW: Any) -> Any:
+                mean, log_variance = posterior.chunk(2, 1)
+                return mean if eps_BCHW is None else mean + (log_variance / 2).exp() * eps_BCHW
+
+            def encode(self, images_BCHW: Any) -> Any:
+                return self.draw(self.posterior(images_BCHW), None)
+
+            def decode(self, x_BCHW: Any) -> Any:
+                return self.last(self.dropout(self.out(x_BCHW).tanh()))
+
+            def reconstruct(self, images_BCHW: Any, *, draws: Any) -> Any:
+                posterior = self.posterior(images_BCHW)
+                mean, log_variance = posterior.chunk(2, 1)
+                made = self.decode(self.draw(posterior, draws.normal("posterior", mean.shape[1:])))
+                divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
+                return Reconstruction(images_BCHW, made, divergence, self.last.weight)
+
+        return Module(self.channels, self.factor)
+
+
+class Fixed(Criterion):
+    """Squared error behind a layer that is never trained."""
+
+    name = "fixed"
+
+    def build(self, *, image: ImageInfo) -> nn.Module:
+        import torch
+        from torch import nn
+
+        if image.channels > 3:
+            raise ValueError(f"{image.channels} channels are too many")
+
+        class Module(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = nn.Conv2d(image.channels, 2, 1).requires_grad_(False)
+
+            def forward(self, made: Any, *, so_far: Any, step: int) -> Any:
+                error = self.layer(made.images_BCHW) - self.layer(made.reconstructed_BCHW)
+                loss = error.square().flatten(1).mean(1)
+                return loss, torch.zeros_like(loss)
+
+        return Module()
+
+
 @hookimpl
 def diffloom_register(registrar: Any) -> None:
+    registrar.add(Codes)
+    registrar.add(Fixed)
     registrar.add(Gaussian)
     registrar.add(Perceptron)
     registrar.add(Gain)
