@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from diffloom.bridge import Bridge
+
 
 class CrossAttentionUNet(UNetFamily):
     """U-Net of Rombach et al. 2022, whose pixels attend to tokens; reads class ids, vectors and pictures as well.
@@ -98,3 +100,13 @@ class CrossAttentionUNet(UNetFamily):
             projection=self.projection,
             **self.options(space=space, condition=condition),
         )
+
+    @classmethod
+    def bridges(cls) -> tuple[Bridge, ...]:
+        """diffusers' `UNet2DConditionModel`, with SDXL's vector or with one in the class's place."""
+        from diffloom_unet.bridges.diffusers_cross_attention import (
+            DiffusersCrossAttentionUNet,
+            DiffusersProjectedUNet,
+        )
+
+        return (DiffusersCrossAttentionUNet(), DiffusersProjectedUNet())
