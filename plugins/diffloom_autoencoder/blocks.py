@@ -1,4 +1,4 @@
-"""The parts of Rombach et al.'s autoencoders. Legend: B batch, C channels, H height, W width."""
+"""The parts of Rombach et al.'s autoencoders (2022). Legend: B batch, C channels, H height, W width."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ NORM_EPS = 1e-6
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that keeps height and width, called as blocks are."""
+    """A convolution called as blocks are: it keeps height and width, or with `stride` divides them."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, pixels: int = 3) -> None:
-        super().__init__(in_channels, out_channels, pixels, padding=pixels // 2)
+    def __init__(
+        self, in_channels: int, out_channels: int, *, pixels: int = 3, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, pixels, stride=stride, padding=pixels // 2, bias=bias)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = WHOLE) -> Tensor:
         return super().forward(x_BCHW)

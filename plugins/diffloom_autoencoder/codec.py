@@ -63,14 +63,22 @@ class LatentCodec(nn.Module):
 
     def encoded(self, images_BCHW: Tensor) -> Tensor:
         """What the encoder makes of pictures."""
-        self._check("pictures", images_BCHW, self.image_channels, self.factor)
+        self.check_pictures(images_BCHW)
         tile = self.handling.tile and self.handling.tile * self.factor
         return self._by_rows(self.encoder, images_BCHW, tile)
 
     def decoded(self, latents_BCHW: Tensor) -> Tensor:
         """What the decoder makes of latents as the encoder gives them."""
-        self._check("latents", latents_BCHW, self.latent_channels, 1)
+        self.check_latents(latents_BCHW)
         return self._by_rows(self.decoder, latents_BCHW, self.handling.tile)
+
+    def check_pictures(self, images_BCHW: Tensor) -> None:
+        """Raises ValueError for pictures that do not fit."""
+        self._check("pictures", images_BCHW, self.image_channels, self.factor)
+
+    def check_latents(self, latents_BCHW: Tensor) -> None:
+        """Raises ValueError for latents that do not fit."""
+        self._check("latents", latents_BCHW, self.latent_channels, 1)
 
     def _by_rows(self, side: Side, x_BCHW: Tensor, tile: int | None) -> Tensor:
         parts = torch.split(x_BCHW, self.handling.rows or max(len(x_BCHW), 1))

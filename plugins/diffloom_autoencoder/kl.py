@@ -24,6 +24,8 @@ class AutoencoderKL(LevelledAutoencoder):
 
     name = "autoencoder_kl"
 
+    quant_convs: bool = True
+    """Whether a pointwise convolution stands on each side of the latents; the 16-channel ones have none."""
     posterior: Literal["sample", "mode"] = "sample"
     """What a diffusion model trains on: draws from what the encoder says of a picture, or its mode. Encoding a
     picture outside of training gives the mode.
@@ -51,7 +53,7 @@ class AutoencoderKL(LevelledAutoencoder):
         from diffloom_autoencoder.kl_codec import KLCodec, SampledKLCodec
         from diffloom_autoencoder.sides import decoder, encoder
 
-        shape = self.shape(image_channels=image.channels)
+        shape = self.shape(image_channels=image.channels, quant_convs=self.quant_convs)
         codec = SampledKLCodec if self.posterior == "sample" else KLCodec
         return codec(
             encoder=encoder(shape, out_channels=2 * self.latent_channels),

@@ -24,6 +24,7 @@ class KLCodec(LatentCodec):
 
     def reconstruct(self, images_BCHW: Tensor, *, draws: Draws) -> Reconstruction:
         """Through a draw from the posterior, whose divergence is in nats, summed over the latents."""
+        self.check_pictures(images_BCHW)
         posterior_BCHW = self.encoder(images_BCHW)
         mean_BCHW, _ = normal.parts(posterior_BCHW)
         eps_BCHW = draws.normal(

@@ -27,8 +27,6 @@ class LevelledAutoencoder(Autoencoder):
     """
     norm_groups: PositiveInt = 32
     """Groups of the group normalisations; divides every width."""
-    quant_convs: bool = True
-    """Whether a pointwise convolution stands on each side of the latents; the 16-channel ones have none."""
 
     @model_validator(mode="after")
     def _shape_fits(self) -> Self:
@@ -49,7 +47,7 @@ class LevelledAutoencoder(Autoencoder):
     def factor(self) -> int:
         return 1 << (len(self.channels) - 1)
 
-    def shape(self, *, image_channels: int) -> Shape:
+    def shape(self, *, image_channels: int, quant_convs: bool = True) -> Shape:
         """The same for the networks; imports torch."""
         from diffloom.nn import torch_attention
         from diffloom_autoencoder.attention_slices import SlicedAttention
@@ -62,6 +60,6 @@ class LevelledAutoencoder(Autoencoder):
             blocks_per_level=self.blocks_per_level,
             attention_levels=self.attention_levels,
             norm_groups=self.norm_groups,
-            quant_convs=self.quant_convs,
+            quant_convs=quant_convs,
             kernel=SlicedAttention(self.tile**2) if self.tile else torch_attention,
         )
