@@ -157,6 +157,7 @@ sampling:
     type: diffloom/classifier_free
     scale: 2.0
 data: null
+latents: null
 """
         + parse(complete, name="f", registry=registry)
         .to_yaml()

@@ -127,6 +127,8 @@ class Document(PictureDocument):
     """How samples are drawn."""
     data: Data | None = None
     """The examples; only training needs them."""
+    latents: str | None = None
+    """A folder that `diffloom cache` made of these data: training reads latents from it and encodes no pictures."""
     train: Train | None = None
     """The training run; only training needs it."""
     plugins: dict[str, str] = Field(default_factory=dict)

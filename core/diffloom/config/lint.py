@@ -9,7 +9,7 @@ from diffloom.config.autoencoder import AutoencoderDocument
 from diffloom.config.choice import AnyDocument
 from diffloom.config.document import Document, PictureDocument
 from diffloom.errors import Problem
-from diffloom.kinds import ConditionInfo, SpaceInfo
+from diffloom.kinds import ConditionInfo, LatentSpace, SpaceInfo
 
 Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
 """A document → its problems; their places are dotted paths."""
@@ -33,6 +33,14 @@ def space_shape(document: PictureDocument) -> Iterator[Problem]:
         document.space.info(document.image.info)
     except ValueError as error:
         yield Problem("space", str(error))
+
+
+def cached_latents(document: Document) -> Iterator[Problem]:
+    """Only an autoencoder's latents can be cached."""
+    if document.latents is not None and not isinstance(document.space, LatentSpace):
+        yield Problem(
+            "latents", f"{document.space.canonical} is no autoencoder and has none; leave this key out"
+        )
 
 
 def condition_slots(document: Document) -> Iterator[Problem]:
@@ -178,6 +186,7 @@ AUTOENCODER_RULES: tuple[Callable[[AutoencoderDocument], Iterator[Problem]], ...
 )
 RULES: tuple[Rule, ...] = (
     space_shape,
+    cached_latents,
     condition_slots,
     condition_names,
     downsampling,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from diffloom.checkpoint import remove_unfinished
@@ -85,7 +86,8 @@ class Caching:
         size = self.description.batch_size
         feed = self.model.feed(keys=self.description.conditions)
         for batch in feed.batches(first_step=wanted.start // size, last_step=-(-wanted.stop // size)):
-            latents = self.model.encoder.rows(batch.images_BCHW).cpu().numpy().astype(self.description.dtype)
+            rows = self.model.encoder.rows(batch.images_BCHW).cpu()
+            latents = rows.to(getattr(torch, self.description.dtype)).numpy()
             for place, position in enumerate(batch.positions):
                 if position in wanted:
                     yield self._row(batch, place, latents[place])

@@ -76,8 +76,8 @@ class Shard:
             raise self._damaged("is cut off, damaged or no shard of a cache") from error
         if found != metadata or held != count:
             raise DataError(
-                f"{path}: belongs to another cache, or to another place in this one; remove it, then "
-                "`diffloom cache` makes the right one"
+                f"{path}: belongs to another cache, or to another place in this one; use another folder, or remove "
+                "this file, then `diffloom cache` makes the right one"
             )
         self.count = count
 

@@ -13,10 +13,10 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from diffloom.kinds import Loss
+from diffloom.kinds import LatentSpace, Loss
 from diffloom.pipeline import Pipeline
 from diffloom.process import Draws, Step
-from diffloom.training.encoding import encoded
+from diffloom.training.encoding import encoded, unpacked
 from diffloom.training.feed import Batch
 from diffloom.training.previews import Previews
 from diffloom.training.task import Losses
@@ -60,9 +60,13 @@ class DiffusionTask:
 
     def x0(self, batch: Batch, draws: Draws) -> Tensor:
         """What is diffused of a batch."""
-        images_BCHW = batch.images_BCHW.to(self.device, non_blocking=True)
-        shape = self.pipeline.document.space_info.shape
-        return encoded(self.pipeline.space, images_BCHW, draws, shape=shape)
+        document, codec = self.pipeline.document, self.pipeline.space
+        shape = document.space_info.shape
+        given = batch.images_BCHW.to(self.device, non_blocking=True)
+        if document.latents is None:
+            return encoded(codec, given, draws, shape=shape)
+        assert isinstance(document.space, LatentSpace), "lint"
+        return unpacked(document.space, codec, given, draws, shape=shape)
 
     def preview(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:
         """Samples."""

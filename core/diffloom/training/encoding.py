@@ -1,11 +1,15 @@
-"""Pictures → points of the space, for training. Legend: B batch, C channels, H height, W width."""
+"""Pictures, or what a cache keeps of them → points of the space, for training.
+
+Legend: B batch, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from diffloom.kinds import Codec, PosteriorCodec
+from diffloom.kinds import Codec, LatentSpace, PosteriorCodec
+from diffloom.latents.encoder import normalised
 from diffloom.process import Draws
 
 
@@ -16,6 +20,16 @@ def encoded(codec: Codec, images_BCHW: Tensor, draws: Draws, *, shape: tuple[int
     if not isinstance(codec, PosteriorCodec):
         return codec.encode(images_BCHW)
     return drawn(codec, codec.posterior(images_BCHW), draws, shape=shape)
+
+
+@torch.no_grad()
+def unpacked(
+    space: LatentSpace, codec: Codec, rows: Tensor, draws: Draws, *, shape: tuple[int, int, int]
+) -> Tensor:
+    """x₀ of rows of a cache: the same numbers as `encoded` gives for their pictures."""
+    if not isinstance(codec, PosteriorCodec):
+        return normalised(space, rows)
+    return drawn(codec, rows, draws, shape=shape)
 
 
 @torch.no_grad()

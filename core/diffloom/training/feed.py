@@ -25,7 +25,7 @@ class Batch:
     positions: tuple[int, ...]
     """Their places in the run; every random number of theirs is keyed by these."""
     images_BCHW: Tensor
-    """Values in [-1, 1]."""
+    """Values in [-1, 1]; rows of a cache of latents where the feed's examples are those."""
     raw: dict[str, list[Any]]
     """Raw conditions by conditioner."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,12 +11,16 @@ import yaml
 from diffloom import config
 from diffloom.assembly import assemble
 from diffloom.checkpoint import open_checkpoint, remove_unfinished
-from diffloom.config import AutoencoderDocument, Resolved
+from diffloom.config import AutoencoderDocument, Document, Resolved
 from diffloom.config.plain import plain
 from diffloom.device import usable_device
 from diffloom.hooks import RunInfo
+from diffloom.kinds import Examples
+from diffloom.latents.cache import open_cache
+from diffloom.latents.unit_scale import EXAMPLES, require_unit_scale
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
+from diffloom.process import Draws
 from diffloom.training.changes import changes, require_resumable
 from diffloom.training.diffusion import DiffusionTask
 from diffloom.training.feed import Feed
@@ -93,6 +97,9 @@ class _Session:
         if run.is_begun:
             self._require_same()
         state = self._state(self._task(device))
+        feed = self._feed(state.task)
+        if state.step == 0:
+            self._require_unit_scale(state.task, feed)
         text = config.to_yaml(self.prepared.document, self.plugins.registry)
         run.write_configs(given=given, resolved=text)
         observers = Observers(self.plugins.manager, RunInfo(run.path, text, state.step, train.steps))
@@ -103,7 +110,14 @@ class _Session:
         self.progress.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
         try:
             with Interrupt() as interrupt:
-                self._loop(state, text, metrics, observers, interrupt).run()
+                self._loop(
+                    state=state,
+                    feed=feed,
+                    text=text,
+                    metrics=metrics,
+                    observers=observers,
+                    interrupt=interrupt,
+                ).run()
             reason = "finished"
         except TrainingInterrupted:
             reason = "interrupted"
@@ -142,22 +156,49 @@ class _Session:
             state.load(open_checkpoint(latest))
         return state
 
+    def _feed(self, task: Task) -> Feed:
+        """The examples, or in their place those of a cache, held against the task's own encoder."""
+        document, train = self.prepared.document, self.prepared.train
+        examples: Examples = self.prepared.examples
+        shape: tuple[int, ...] = document.image.info.shape
+        if isinstance(document, Document) and document.latents is not None:
+            cached = open_cache(Path(document.latents), document, task.module["space"], examples)
+            examples, shape = cached, cached.shape
+        return Feed(
+            examples=examples,
+            keys=task.conditions,
+            shape=shape,
+            seed=train.seed,
+            batch_size=train.batch_size,
+            workers=train.workers,
+            pinned=task.device.type == "cuda",
+        )
+
+    def _require_unit_scale(self, task: Task, feed: Feed) -> None:
+        """Raises ConfigError for latents that no noise schedule is made for, before anything is written."""
+        if not isinstance(task, DiffusionTask) or task.pipeline.document.space.lossless:
+            return
+        near = replace(feed, workers=0, pinned=False)
+        steps = -(-EXAMPLES // feed.batch_size)
+        batches = near.batches(first_step=0, last_step=steps)
+        x0 = (task.x0(batch, Draws.of(feed.seed, batch.positions)) for batch in batches)
+        std = require_unit_scale(x0, channels=task.pipeline.document.space_info.channels)
+        self.progress.line(f"{self.run.path}: the latents' standard deviation is {std:.3g}")
+
     def _loop(
-        self, state: TrainState, text: str, metrics: MetricsFile, observers: Observers, interrupt: Interrupt
+        self,
+        *,
+        state: TrainState,
+        feed: Feed,
+        text: str,
+        metrics: MetricsFile,
+        observers: Observers,
+        interrupt: Interrupt,
     ) -> Loop:
-        train = self.prepared.train
         return Loop(
             state=state,
-            train=train,
-            feed=Feed(
-                examples=self.prepared.examples,
-                keys=state.task.conditions,
-                shape=self.prepared.document.image.info.shape,
-                seed=train.seed,
-                batch_size=train.batch_size,
-                workers=train.workers,
-                pinned=state.task.device.type == "cuda",
-            ),
+            train=self.prepared.train,
+            feed=feed,
             folder=self.run,
             config=text,
             metrics=metrics,
