@@ -9,17 +9,17 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from diffloom.api import build, load
+    from diffloom.api import build, load, load_component
     from diffloom.hooks import hookimpl
     from diffloom.pipeline import Pipeline
     from diffloom.registrar import Registrar
 
-__all__ = ["Pipeline", "Registrar", "__version__", "build", "hookimpl", "load"]
+__all__ = ["Pipeline", "Registrar", "__version__", "build", "hookimpl", "load", "load_component"]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "api": ["build", "load"],
+        "api": ["build", "load", "load_component"],
         "hooks": ["hookimpl"],
         "pipeline": ["Pipeline"],
         "registrar": ["Registrar"],

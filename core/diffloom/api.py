@@ -1,4 +1,4 @@
-"""`diffloom.load` and `diffloom.build`: from files to a pipeline."""
+"""`diffloom.load`, `diffloom.load_component` and `diffloom.build`: from files to a pipeline, or to one network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from typing import Any, Literal
 
 import torch
 import yaml
+from torch import nn
 
 from diffloom import config
 from diffloom.assembly import assemble
-from diffloom.checkpoint import Checkpoint, load_strict, open_checkpoint
+from diffloom.bridge.empty import empty_weights
+from diffloom.bridge.loading import assembled, fill_foreign, load_native_network, load_network
+from diffloom.bridge.native import is_native, open_native
+from diffloom.bridge.whole import locate, read_model
+from diffloom.checkpoint import Checkpoint, adopt_strict
+from diffloom.config.choice import require_diffusion
 from diffloom.device import usable_device
+from diffloom.errors import CheckpointError
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
-from diffloom.training.run_folder import checkpoint_of
+from diffloom.registry import Registry
 
 logger = logging.getLogger("diffloom")
 
@@ -27,24 +34,90 @@ def load(
     weights: Literal["ema", "raw"] = "ema",
     device: torch.device | str | None = None,
     plugins: Sequence[str] = (),
+    pickle: bool = False,
+    assume: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Pipeline:
-    """The pipeline of a run folder (its newest checkpoint) or of a checkpoint file, ready to sample.
+    """The pipeline of a model, ready to sample.
 
-    Plugins of other versions than the model was trained with are logged as a warning.
+    `source` is a run folder (its newest checkpoint), a checkpoint file, or another program's model: a diffusers
+    pipeline's folder, a single file of latent-diffusion or Stable Diffusion, a U-Net of OpenAI's, or `hf://owner/name`.
+    Of those, what is concluded from names and shapes is logged; what these leave open is answered by `assume`, such as
+    `{"prediction": "v"}`. Pickles are read only with `pickle=True`, and nothing in them but tensors.
 
-    `weights="raw"` takes the last weights instead of the averaged ones; `device` is CUDA where there is any;
-    `plugins` are Python files to load first. Raises CheckpointError, or ConfigError where a plugin is missing.
+    `weights="raw"` takes the last weights instead of the averaged ones; `dtype` brings them to one type, where
+    otherwise they keep the file's and are computed in; `device` is CUDA where there is any; `plugins` are Python files
+    to load first. Plugins of other versions than the model was trained with are logged as a warning. Raises
+    CheckpointError, or ConfigError where a plugin is missing.
     """
     registry = load_registry(plugins)
-    checkpoint = open_checkpoint(checkpoint_of(Path(source)))
-    resolved = config.parse(checkpoint.config, name=str(checkpoint.path), registry=registry)
-    _tell_of_other_versions(checkpoint, resolved.document.plugins)
-    pipeline = assemble(resolved.document, registry=registry)
-    group = "ema" if weights == "ema" else "weights"
-    load_strict(pipeline.module, checkpoint.tensors(group), place=str(checkpoint.path))
-    pipeline.weights_digest = checkpoint.digest(group)
+    path = locate(source, pickle=pickle, assume=assume or {})
+    if is_native(path):
+        _refuse_answers(path, assume)
+        pipeline = _native(path, registry, weights=weights, dtype=dtype)
+    else:
+        model = read_model(path, registry=registry, pickle=pickle, assume=assume)
+        for line in model.lines:
+            logger.info("%s: %s", source, line)
+        pipeline = assembled(model, registry)
+        fill_foreign(pipeline, model, weights=weights, dtype=dtype)
     pipeline.module.eval()
     return pipeline.to(usable_device(device))
+
+
+def load_component(
+    source: str | Path,
+    kind: str | None = None,
+    *,
+    weights: Literal["ema", "raw"] = "ema",
+    device: torch.device | str | None = None,
+    plugins: Sequence[str] = (),
+    pickle: bool = False,
+    assume: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
+    """One network by itself: a backbone, an autoencoder's codec, a text encoder.
+
+    `source` is anything that `load` takes, a component's own folder or file, or the run of an autoencoder. Where there
+    are several networks, `kind` says which: `backbone`, `space`, `conditioner`, or its name in the source
+    (`text_encoder_2`). All else as in `load`.
+    """
+    registry = load_registry(plugins)
+    path = locate(source, pickle=pickle, assume=assume or {})
+    if is_native(path):
+        _refuse_answers(path, assume)
+        loaded = load_native_network(path, kind, registry=registry, weights=weights, dtype=dtype)
+    else:
+        loaded = load_network(
+            path, kind, registry=registry, weights=weights, pickle=pickle, assume=assume, dtype=dtype
+        )
+    for line in loaded.told:
+        logger.info("%s: %s", source, line)
+    return loaded.module.eval().to(usable_device(device))
+
+
+def _native(
+    path: Path, registry: Registry, *, weights: Literal["ema", "raw"], dtype: torch.dtype | None
+) -> Pipeline:
+    """The pipeline of a run or a checkpoint of ours."""
+    checkpoint, document = open_native(path, registry)
+    document = require_diffusion(document, place=str(checkpoint.path))
+    _tell_of_other_versions(checkpoint, document.plugins)
+    group = "ema" if weights == "ema" else "weights"
+    with empty_weights():
+        pipeline = assemble(document, registry=registry)
+    adopt_strict(pipeline.module, checkpoint.tensors(group), checkpoint.path)
+    if dtype is not None:
+        pipeline.module.to(dtype)
+    pipeline.weights_digest = checkpoint.digest(group)
+    return pipeline
+
+
+def _refuse_answers(path: Path, assume: Mapping[str, str] | None) -> None:
+    if assume:
+        raise CheckpointError(
+            f"{path}: says all of itself, so there is nothing to assume ({', '.join(assume)})"
+        )
 
 
 def build(
@@ -61,7 +134,8 @@ def build(
     """
     registry = load_registry(plugins)
     resolved = config.load(source, overrides, registry=registry)
-    return assemble(resolved.document, registry=registry, seed=seed).to(usable_device(device))
+    document = require_diffusion(resolved.document, place="" if isinstance(source, Mapping) else str(source))
+    return assemble(document, registry=registry, seed=seed).to(usable_device(device))
 
 
 def _tell_of_other_versions(checkpoint: Checkpoint, installed: Mapping[str, str]) -> None:

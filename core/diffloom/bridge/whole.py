@@ -23,19 +23,18 @@ def locate(source: str | Path, *, pickle: bool, assume: Mapping[str, str]) -> Pa
 
 
 def read_model(
-    source: str | Path, *, registry: Registry, pickle: bool = False, assume: Mapping[str, str] | None = None
+    path: Path, *, registry: Registry, pickle: bool = False, assume: Mapping[str, str] | None = None
 ) -> ForeignModel:
     """Understand a whole model: configuration, networks, where which weights go. Reads shapes, and no weight.
 
     Raises CheckpointError for what is none, and AmbiguousError for what `assume` must answer first.
     """
     answers = Answers(assume or {})
-    path = locate(source, pickle=pickle, assume=answers)
     reading = Reading(registry, pickle, answers)
     if (path / INDEX).exists():
         model = read_pipeline_folder(path, reading)
     else:
         opened = reading.open(path)
         model = (read_single_file if is_single_file(opened.tensors) else read_bare)(opened, reading)
-    answers.require_all_used(str(source))
+    answers.require_all_used(str(path))
     return model

@@ -13,13 +13,14 @@ from diffloom.checkpoint.header import Header, read_header
 
 if TYPE_CHECKING:
     from diffloom.checkpoint.reading import Checkpoint, open_checkpoint
-    from diffloom.checkpoint.strict import load_strict
+    from diffloom.checkpoint.strict import adopt_strict, load_strict
     from diffloom.checkpoint.whole_file import remove_unfinished
     from diffloom.checkpoint.writing import save_checkpoint
 
 __all__ = [
     "Checkpoint",
     "Header",
+    "adopt_strict",
     "load_strict",
     "open_checkpoint",
     "read_header",
@@ -31,7 +32,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "reading": ["Checkpoint", "open_checkpoint"],
-        "strict": ["load_strict"],
+        "strict": ["adopt_strict", "load_strict"],
         "whole_file": ["remove_unfinished"],
         "writing": ["save_checkpoint"],
     },
