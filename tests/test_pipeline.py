@@ -11,7 +11,6 @@ from torch import Tensor
 import diffloom
 from diffloom import Pipeline
 from diffloom.condition import Condition
-from diffloom.conditioning import Conditioning
 from diffloom.errors import ConfigError, DiffloomError
 from diffloom.process import Draws, keyed_generator
 from diffloom_samplers import DDIM
@@ -128,53 +127,6 @@ def test_denoise_is_the_formula(small_model: Pipeline, scale: float) -> None:
     torch.testing.assert_close(denoised.eps_BCHW, eps, atol=1e-5, rtol=1e-5)
 
 
-def test_a_negative_condition_takes_the_null_one_s_place(small_model: Pipeline) -> None:
-    x_t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    found = small_model.denoise(x_t, 600, label=[3, 4], negative={"label": 7}, guidance=2.5)
-
-    def plain(label: object) -> Tensor:
-        condition = Condition(class_B=torch.as_tensor(label))
-        return small_model.predict(x_t, torch.full((2,), 600.0), condition)
-
-    with torch.no_grad():
-        v = plain([7, 7]) + 2.5 * (plain([3, 4]) - plain([7, 7]))
-    alpha, sigma = (
-        float(f(torch.tensor([600.0]))) for f in (small_model.schedule.alpha, small_model.schedule.sigma)
-    )
-    torch.testing.assert_close(found.x0_BCHW, (alpha * x_t - sigma * v).clamp(-1, 1), atol=1e-5, rtol=1e-5)
-
-
-def test_a_negative_condition_alone_leads_away_from_it(small_model: Pipeline) -> None:
-    out = small_model.sample(n=2, seed=1, steps=2, guidance=3.0, negative={"label": [1, 2]})
-    unguided = small_model.sample(n=2, seed=1, steps=2)
-    assert not torch.equal(out.tensor, unguided.tensor)
-    assert out.recipe["negative"] == {"label": [1, 2]}
-    assert out.recipe_of(1)["negative"] == {"label": [2]}
-    assert "negative" not in unguided.recipe
-
-
-def test_a_condition_that_training_never_dropped_stands_on_both_sides(small_model: Pipeline) -> None:
-    configs = {"label": small_model.document.conditioners["label"].model_copy(update={"dropout": 0.0})}
-    conditioning = Conditioning(configs, small_model.conditioners, small_model.document.setting)
-    opposite = conditioning.opposite({"label": [3, 4]}, {}, device=torch.device("cpu"))
-    assert opposite.class_B is not None
-    assert opposite.class_B.tolist() == [3, 4]
-    known = small_model.conditioning.opposite({"label": [3, 4]}, {}, device=torch.device("cpu"))
-    assert known.class_B is not None
-    assert known.class_B.tolist() == [10, 10]
-
-
-def test_the_backbone_prepares_the_conditions_once(small_model: Pipeline) -> None:
-    seen: list[Condition] = []
-    backbone = small_model.backbone
-    backbone.prepare = lambda condition: (seen.append(condition), condition)[1]  # type: ignore[assignment]
-    try:
-        small_model.sample(label=[3, 4, 5], steps=5, guidance=2.0, batch_size=2)
-    finally:
-        del backbone.prepare
-    assert [len(condition.class_B) for condition in seen] == [4, 2]  # type: ignore[arg-type]  # with the null halves
-
-
 def test_a_model_computes_in_the_type_of_its_weights(small_model: Pipeline) -> None:
     small_model.module.double()
     try:
@@ -201,27 +153,6 @@ def test_ddim_walk_is_the_formula(small_model: Pipeline) -> None:
         x_BCHW = alpha * x0 + sigma * eps
     drawn = small_model.sample(label=6, seed=4, steps=4, guidance=2.0, sampler="ddim").tensor
     torch.testing.assert_close(drawn, x_BCHW.clamp(-1, 1), atol=1e-5, rtol=0)
-
-
-def test_missing_conditions_are_null_and_need_no_guidance(small_model: Pipeline) -> None:
-    seen: list[Tensor] = []
-    hook = small_model.backbone.register_forward_hook(lambda _, inputs, __: seen.append(inputs[2].class_B))
-    try:
-        small_model.sample(n=2, seed=0, steps=1)
-        small_model.sample(label=[3, None], seed=0, steps=1, guidance=1.0)
-    finally:
-        hook.remove()
-    assert [rows.tolist() for rows in seen] == [[10, 10], [3, 10]]
-
-
-def test_guidance_is_one_call_on_both_halves(small_model: Pipeline) -> None:
-    seen: list[Tensor] = []
-    hook = small_model.backbone.register_forward_hook(lambda _, inputs, __: seen.append(inputs[2].class_B))
-    try:
-        small_model.sample(label=[3, 7], seed=0, steps=1, guidance=2.0)
-    finally:
-        hook.remove()
-    assert [rows.tolist() for rows in seen] == [[3, 7, 10, 10]]
 
 
 def test_recipe_draws_the_same_again(small_model: Pipeline) -> None:
@@ -285,16 +216,6 @@ def test_changes_are_checked_like_a_file(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         small_model.sample(label=3, **change)
-
-
-def test_guidance_on_a_model_without_condition_dropout_is_refused(configs: object) -> None:
-    pipe = diffloom.build(
-        f"{configs}/digits.yaml", ["conditioners.label.dropout=0", "sampling.guidance=null"]
-    )
-    with pytest.raises(ConfigError, match="dropout"):
-        pipe.sample(label=3, guidance=2.0)
-    with pytest.raises(DiffloomError, match="never saw a missing label"):
-        pipe.sample(n=2)
 
 
 def test_equal_seeds_build_equal_weights(configs: object) -> None:
