@@ -161,7 +161,7 @@ latents: null
 """
         + parse(complete, name="f", registry=registry)
         .to_yaml()
-        .partition("data: null\n")[2]
+        .partition("data: null\nlatents: null\n")[2]
         .replace("plugins:\n", 'plugins:\n  acme-moon: "1.2"\n')
     )
 
