@@ -45,32 +45,52 @@ class Tokenizer:
         return len(self.library.encode(text).ids)
 
     def check(self, raw: Any, *, length: int) -> str:
-        """The prompt. Warns of characters that the vocabulary cannot tell.
+        """The prompt, without white space around it. Warns of characters that the vocabulary cannot tell.
 
         Raises ValueError for what is not text, has no words, or is of more than `length` entries.
         """
         if not isinstance(raw, str):
-            raise ValueError(f"a prompt is text, not {raw!r}")
+            raise ValueError(f"a prompt is a text, not {raw!r}")
+        prompt = raw.strip()
+        if not prompt:
+            raise ValueError("the prompt is empty; for pictures of no prompt, leave it out")
         try:
-            encoding = self.library.encode(raw)
+            encoding = self.library.encode(prompt)
         except TypeError as error:
-            raise ValueError(f"a prompt with half a character (an unpaired surrogate): {raw!r}") from error
+            raise ValueError(f"the prompt {prompt!r} holds half a character (a surrogate)") from error
         words = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
         if not words:
-            raise ValueError(f"the prompt {raw!r} has no words; leave it out for the null condition")
-        if (excess := len(encoding.ids) - length) > 0:
-            lost = raw[encoding.offsets[words[len(words) - excess]][0] :] if excess < len(words) else raw
             raise ValueError(
-                f"the prompt is {len(encoding.ids)} entries long with its beginning and end, and the model reads "
-                f"{length}: {_quoted(lost)} would be lost; shorten it"
+                f"the prompt {prompt!r} has no entries in the vocabulary; for pictures of no prompt, leave it out"
+            )
+        marker = next(
+            (encoding.tokens[place] for place in words if encoding.ids[place] in self.markers), None
+        )
+        if marker is not None:
+            raise ValueError(
+                f"the prompt holds {marker}, which is no word but a mark of the vocabulary; take it out"
+            )
+        if (excess := len(encoding.ids) - length) > 0:
+            lost = (
+                prompt[encoding.offsets[words[len(words) - excess]][0] :] if excess < len(words) else prompt
+            )
+            raise ValueError(
+                f"the prompt has {len(encoding.ids)} entries with its beginning and end, and the model reads {length}; "
+                f"this would be lost: {_quoted(lost.strip())}; shorten it"
             )
         unknown = [
-            raw[slice(*encoding.offsets[place])] for place in words if encoding.ids[place] == self.unknown
+            prompt[slice(*encoding.offsets[place])] for place in words if encoding.ids[place] == self.unknown
         ]
         if unknown:
             told = ", ".join(map(repr, dict.fromkeys(unknown)))
             warnings.warn(f"the vocabulary does not know {told}: read as one unknown word", stacklevel=2)
-        return raw
+        return prompt
+
+    @cached_property
+    def markers(self) -> frozenset[int]:
+        """Entries that are no words: what begins, ends and fills up a prompt."""
+        added = self.library.get_added_tokens_decoder()
+        return frozenset(index for index, token in added.items() if token.special) - {self.unknown}
 
     @cached_property
     def unknown(self) -> int | None:
