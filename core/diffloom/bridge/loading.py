@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,9 +29,9 @@ Group = Literal["ema", "raw"]
 """The averaged weights, or those of the last step."""
 
 
-def assembled(model: ForeignModel, registry: Registry) -> Pipeline:
+def assembled(model: ForeignModel, registry: Registry, overrides: Sequence[str] = ()) -> Pipeline:
     """The pipeline of a foreign model, its weights still to be filled. Raises ConfigError."""
-    document = config.load(model.config, registry=registry).document
+    document = config.load(model.config, overrides, registry=registry).document
     assert isinstance(document, Document)
     with empty_weights():
         return assemble(document, registry=registry)

@@ -11,8 +11,7 @@ from torch import nn
 from diffloom.bridge.pieces import Known
 from diffloom.config import Document
 from diffloom.config.choice import AnyDocument
-from diffloom.kinds import Component
-from diffloom.kinds.weighted import Weighted
+from diffloom.kinds import Component, Section
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class ForeignModel:
         return (f"layout: {self.layout}", *self.told, *networks)
 
 
-def weighted_parts(component: Component, module: nn.Module) -> list[tuple[object, nn.Module]]:
+def weighted_parts(component: Component, module: nn.Module) -> list[tuple[Section, nn.Module]]:
     """The parts of a component that have weights of their own, each with the module that it built."""
-    return list(component.weighted(module)) if isinstance(component, Weighted) else [(component, module)]
+    return list(component.weighted(module))
 
 
 def components_of(document: AnyDocument) -> dict[str, Component]:

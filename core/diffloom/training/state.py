@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from diffloom.checkpoint import Checkpoint, Header, load_strict, save_checkpoint
+from diffloom.checkpoint.groups import split
 from diffloom.config.document import Train
 from diffloom.training.ema import EMA
 from diffloom.training.meter import Meter
@@ -45,9 +46,9 @@ class TrainState:
 
     def save(self, path: Path, *, config: str) -> Header:
         """Write a checkpoint. Raises CheckpointError."""
-        frozen, weights = self._split()
+        frozen, weights = split(self.module, frozen=self.frozen)
         with self.ema.applied():
-            _, averages = self._split()
+            _, averages = split(self.module, frozen=self.frozen)
             groups = {
                 "frozen": frozen,
                 "weights": weights,
@@ -65,14 +66,3 @@ class TrainState:
         load_optimizer(self.optimizer, self.parameters, checkpoint.group("optimizer"), checkpoint.path)
         self.meter.load(checkpoint.group("meter"))
         self.step = checkpoint.step
-
-    def _split(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The module's tensors by name: those that training leaves alone, and those it changes."""
-        everyone = dict(self.module.named_parameters(remove_duplicate=False))
-        frozen: dict[str, Tensor] = {}
-        changing: dict[str, Tensor] = {}
-        for name, tensor in self.module.state_dict().items():
-            part = name.partition(".")[0]
-            is_frozen = part in self.frozen or (name in everyone and not everyone[name].requires_grad)
-            (frozen if is_frozen else changing)[name] = tensor
-        return frozen, changing
