@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from diffloom.config import Document
 from diffloom.config.document import Train
-from diffloom.errors import ConfigError, Problem
-from diffloom.kinds import Data, Examples, LatentSpace
+from diffloom.kinds import Data, Examples
 from diffloom.latents.encoder import LatentEncoder
 from diffloom.training.feed import Feed
 from diffloom.training.order import InOrder
@@ -45,21 +44,3 @@ class LatentModel:
             order=None if shuffled else InOrder(examples=len(self.examples)),
             workers=self.train.workers,
         )
-
-
-def trained_space(document: Document) -> LatentSpace:
-    """The autoencoder whose latents are diffused. Raises ConfigError for a model without one or without its weights."""
-    space = document.space
-    if not isinstance(space, LatentSpace):
-        raise ConfigError([Problem("space", f"{space.canonical} has no latents: it is not an autoencoder")])
-    if space.weights is None:
-        raise ConfigError(
-            [
-                Problem(
-                    "space.weights",
-                    "is not set, and latents of random weights mean nothing; name a trained autoencoder, such as the "
-                    "run folder of `diffloom train autoencoder.yaml`",
-                )
-            ]
-        )
-    return space
