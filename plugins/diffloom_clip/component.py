@@ -98,7 +98,7 @@ class ClipText(Conditioner):
         prompt = checked(raw)
         for encoder in self.encoders:
             tokens = encoder.words(cleaning=self.cleaning).tokens(prompt, chunks=self.chunks)
-            if tokens.lost and self.overflow == "refuse":
+            if tokens.cut and self.overflow == "refuse":
                 raise ValueError(overflow(prompt, tokens, chunks=self.chunks))
         return prompt
 

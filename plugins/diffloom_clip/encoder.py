@@ -94,7 +94,7 @@ class ClipTextEncoder(nn.Module):
         rows: list[tuple[int, ...]] = []
         for prompt in prompts:
             tokens = tower.words.tokens(prompt, chunks=self.chunks)
-            if tokens.lost:
+            if tokens.cut:
                 told = overflow(prompt, tokens, chunks=self.chunks)
                 if not self.truncate:
                     raise ValueError(told)

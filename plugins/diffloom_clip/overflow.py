@@ -6,7 +6,7 @@ from diffloom_clip.words import Tokens
 
 
 def overflow(prompt: str, tokens: Tokens, *, chunks: int) -> str:
-    """What does not fit, and what to do. `tokens.lost` is not empty."""
+    """What does not fit, and what to do. `tokens.cut` is above 0."""
     fits = "one chunk" if chunks == 1 else f"{chunks} chunks"
     return (
         f"the prompt {_short(prompt)!r} has {tokens.count} tokens, more than {fits} can hold; "

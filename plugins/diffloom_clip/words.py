@@ -24,8 +24,10 @@ class Tokens:
     """One for each chunk, all as long as the tower's context."""
     count: int
     """How many tokens the whole prompt has, without starts and ends."""
+    cut: int
+    """How many of them these rows have no room for, from the end."""
     lost: str
-    """The end of the prompt, for which these rows have no room."""
+    """What those say."""
 
 
 class Words(Protocol):
@@ -58,7 +60,8 @@ class ClipWords:
             raise ValueError(f"the prompt {prompt!r} has no tokens; for pictures of no prompt, leave it out")
         room = self.context_length - 2
         rows = tuple(self._row(ids[i * room : (i + 1) * room]) for i in range(chunks))
-        return Tokens(rows=rows, count=len(ids), lost=self.encoding.decode(ids[chunks * room :]).strip())
+        lost = ids[chunks * room :]
+        return Tokens(rows=rows, count=len(ids), cut=len(lost), lost=self.encoding.decode(lost).strip())
 
     def _row(self, ids: list[int]) -> tuple[int, ...]:
         row = (self.encoding.sot_token_id, *ids, self.encoding.eot_token_id)
@@ -79,18 +82,22 @@ class HubWords:
         ids = inner(clean, add_special_tokens=False).input_ids
         if prompt and not ids:
             raise ValueError(f"the prompt {prompt!r} has no tokens; for pictures of no prompt, leave it out")
-        over = len(inner(clean).input_ids) - self.context_length
-        lost = inner.decode(ids[-over:]) if over > 0 else ""
-        return Tokens(rows=(tuple(row),), count=len(ids), lost=lost)
+        cut = max(len(inner(clean).input_ids) - self.context_length, 0)
+        lost = inner.decode(ids[len(ids) - cut :])
+        return Tokens(rows=(tuple(row),), count=len(ids), cut=cut, lost=lost)
 
 
 @functools.cache
 def _encoding(cleaning: Cleaning) -> Any:
     """open_clip's tokenizer."""
-    encoding = open_clip().SimpleTokenizer()
+    tokenizer = open_clip().tokenizer
+    encoding = tokenizer.SimpleTokenizer()
     if cleaning == "nfc":
         clean: Callable[[str], str] = composed  # white space needs no care: no token holds any
         encoding.clean_fn = clean
+        # Its pattern ignores case, which after that means only that a long s (ſ) were an s and a iota below (U+0345) a
+        # letter. Without, all tokens are transformers', but for marks younger than the Unicode that one composes by.
+        encoding.pat = tokenizer.re.compile(encoding.pat.pattern)
     return encoding
 
 

@@ -35,7 +35,12 @@ def tokenizer_folder(library: ModuleType, tmp_path_factory: pytest.TempPathFacto
     text = gzip.decompress(Path(library.tokenizer.default_bpe()).read_bytes()).decode("utf-8")
     merges = text.split("\n")[1 : 49152 - 256 - 2 + 1]
     letters = list(library.tokenizer.bytes_to_unicode().values())
-    words = [*letters, *(f"{letter}</w>" for letter in letters), *(m.replace(" ", "") for m in merges), *SPECIAL]
+    words = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *(m.replace(" ", "") for m in merges),
+        *SPECIAL,
+    ]
     folder = tmp_path_factory.mktemp("tokenizer")
     (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]))

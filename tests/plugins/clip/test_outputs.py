@@ -23,7 +23,9 @@ def ids(pad: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
 @pytest.mark.parametrize("pad", ["end", "zero"])
-def test_every_way_of_reading_tokens_is_theirs(make_pair: Callable[..., Any], activation: str, pad: str) -> None:
+def test_every_way_of_reading_tokens_is_theirs(
+    make_pair: Callable[..., Any], activation: str, pad: str
+) -> None:
     """Behind the last block or the last but one, normalised or not."""
     their_norm = None
     for layer, final_norm, pick in [
@@ -46,7 +48,9 @@ def test_one_block_less_and_the_last_but_one_are_the_same(make_pair: Callable[..
     pair = make_pair({"layer": "penultimate", "final_norm": True}, hidden_act="gelu")
     shorter = make_pair({"depth": 2}, hidden_act="gelu").ours
     shorter.load_state_dict({name: pair.ours.state_dict()[name] for name in shorter.state_dict()})
-    torch.testing.assert_close(shorter(ids("zero")).tokens_NLD, pair.ours(ids("zero")).tokens_NLD, rtol=0, atol=0)
+    torch.testing.assert_close(
+        shorter(ids("zero")).tokens_NLD, pair.ours(ids("zero")).tokens_NLD, rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
@@ -88,7 +92,11 @@ def test_the_pair_of_stable_diffusion_xl(
     reads = {"layer": "penultimate", "final_norm": False}
     first = make_pair({**reads, "pad": "end"}, hidden_act="quick_gelu")
     second = make_pair(
-        {**reads, "pad": "zero", "pooled": True}, hidden_act="gelu", hidden_size=40, intermediate_size=160, seed=1
+        {**reads, "pad": "zero", "pooled": True},
+        hidden_act="gelu",
+        hidden_size=40,
+        intermediate_size=160,
+        seed=1,
     )
     pipeline = StableDiffusionXLPipeline(
         vae=None,
