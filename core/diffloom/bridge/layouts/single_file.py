@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -31,6 +32,11 @@ from diffloom.kinds import Schedule
 
 BACKBONE, SPACE = "model.diffusion_model.", "first_stage_model."
 CONDITION, EMBEDDER = "cond_stage_model.", "conditioner.embedders."
+ENCODER = re.compile(
+    r"(conditioner\.embedders\.\d+)\.(?:transformer|model)\."
+    r"|(cond_stage_model)\.(?:transformer\.(?=text_model\.)|model\.|)"
+)
+"""A text encoder's part, and what stands before the names it has by itself."""
 AVERAGES = "model_ema."
 COUNTS = ("model_ema.decay", "model_ema.num_updates")
 """How the averages were taken."""
@@ -89,16 +95,11 @@ def averages_of(tensors: Tensors) -> RenamedTensors | None:
 
 
 def encoders_of(tensors: Tensors) -> Mapping[str, Tensors]:
-    """The text encoders by the name of their part, each with the names it has alone."""
+    """The text encoders by the name of their part, each with the names that its own program gives it."""
     found: dict[str, Tensors] = {}
     for name in tensors:
-        if name.startswith(EMBEDDER):
-            number, inner = name.removeprefix(EMBEDDER).split(".")[:2]
-            found.setdefault(f"{EMBEDDER}{number}", tensors.under(f"{EMBEDDER}{number}.{inner}."))
-        elif name.startswith(CONDITION):
-            inner = name.removeprefix(CONDITION).split(".")[0]
-            prefix = f"{CONDITION}{inner}." if inner in ("transformer", "model") else CONDITION
-            found.setdefault(CONDITION.rstrip("."), tensors.under(prefix))
+        if (match := ENCODER.match(name)) is not None:
+            found.setdefault(match[1] or match[2], tensors.under(match[0]))
     return found
 
 

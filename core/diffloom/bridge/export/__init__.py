@@ -1,0 +1,1 @@
+"""A model of ours in another program's form."""
