@@ -12,6 +12,10 @@ from diffloom.errors import DiffloomError
 COMMANDS = {
     "train": ("diffloom.cli.train:train", "Train a model from a YAML file."),
     "sample": ("diffloom.cli.sample:sample", "Draw samples from a trained model."),
+    "calibrate": ("diffloom.cli.calibrate:calibrate", "Measure a latent model's latents."),
+    "cache": ("diffloom.cli.cache:cache", "Encode a latent model's data once, to train from."),
+    "convert": ("diffloom.cli.convert:convert", "Write another program's model as a checkpoint."),
+    "export": ("diffloom.cli.export:export", "Write a model in another program's form."),
     "config": ("diffloom.cli.config:config", "Check a configuration, or show it resolved."),
     "plugins": ("diffloom.cli.plugins:plugins", "List, show, make and check plugins."),
     "schema": ("diffloom.cli.schema:schema", "Print the JSON Schema that editors use."),
