@@ -21,6 +21,7 @@ from diffloom.checkpoint import Checkpoint, adopt_strict
 from diffloom.config.choice import require_diffusion
 from diffloom.device import usable_device
 from diffloom.errors import CheckpointError
+from diffloom.initial import fill_from_files
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
 from diffloom.registry import Registry
@@ -128,14 +129,18 @@ def build(
     device: torch.device | str | None = None,
     plugins: Sequence[str] = (),
 ) -> Pipeline:
-    """An untrained pipeline from a YAML file, a shipped configuration (`diffloom:digits`) or a mapping.
+    """A new pipeline from a YAML file, a shipped configuration (`diffloom:digits`) or a mapping.
 
-    Overrides are written as on the command line: `["backbone.channels=[32,64]"]`. Raises ConfigError.
+    Its weights are random, but for those that the configuration's `weights` name a file for. Overrides are written as
+    on the command line: `["backbone.channels=[32,64]"]`. Raises ConfigError, and CheckpointError for a file that does
+    not fit.
     """
     registry = load_registry(plugins)
     resolved = config.load(source, overrides, registry=registry)
     document = require_diffusion(resolved.document, place="" if isinstance(source, Mapping) else str(source))
-    return assemble(document, registry=registry, seed=seed).to(usable_device(device))
+    pipeline = assemble(document, registry=registry, seed=seed)
+    fill_from_files(document, pipeline.module, registry=registry)
+    return pipeline.to(usable_device(device))
 
 
 def _tell_of_other_versions(checkpoint: Checkpoint, installed: Mapping[str, str]) -> None:

@@ -129,5 +129,6 @@ def changed_sampling(
     ]
     section = document.sampling
     if overrides:
-        section = config.load(plain(document), overrides, registry=registry).document.sampling
+        changed = config.load(plain(document), overrides, registry=registry).document
+        section = config.require_diffusion(changed, place="").sampling
     return section, walk or section.sampler.build()

@@ -105,6 +105,5 @@ def _conditioners(source: Path, plugins: tuple[str, ...]) -> dict[str, Condition
 
     path = checkpoint_of(source)
     header = read_header(path)
-    return dict(
-        config.parse(header.config, name=str(path), registry=load_registry(plugins)).document.conditioners
-    )
+    resolved = config.parse(header.config, name=str(path), registry=load_registry(plugins))
+    return dict(config.require_diffusion(resolved.document, place=str(path)).conditioners)

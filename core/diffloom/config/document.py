@@ -109,6 +109,9 @@ class PictureDocument(Section):
 class Document(PictureDocument):
     """A diffloom configuration: the parts of one model, and how it is trained and sampled."""
 
+    weights: str | None = None
+    """Where the weights of the whole model begin: a checkpoint, or a file or folder that `diffloom convert` reads; null
+    leaves it to each part's own `weights`, and the rest to chance."""
     space: Annotated[Space, Default("pixel")]
     """Where diffusion happens."""
     conditioners: dict[str, Conditioner] = Field(default_factory=dict)

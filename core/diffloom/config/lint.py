@@ -9,7 +9,7 @@ from diffloom.config.autoencoder import AutoencoderDocument
 from diffloom.config.choice import AnyDocument
 from diffloom.config.document import Document, PictureDocument
 from diffloom.errors import Problem
-from diffloom.kinds import ConditionInfo, LatentSpace, SpaceInfo
+from diffloom.kinds import ConditionInfo, LatentSpace, SpaceInfo, Weighted
 
 Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
 """A document → its problems; their places are dotted paths."""
@@ -58,6 +58,17 @@ def condition_slots(document: Document) -> Iterator[Problem]:
             _ = document.condition_info
         except ValueError as error:
             yield Problem("conditioners", str(error))
+
+
+def one_source_of_weights(document: Document) -> Iterator[Problem]:
+    """A file for the whole model leaves nothing to the files of parts."""
+    if document.weights is None:
+        return
+    for place, part in (("space", document.space), ("backbone", document.backbone)):
+        if isinstance(part, Weighted) and part.weights is not None:
+            yield Problem(
+                f"{place}.weights", "`weights` fills the whole model already; leave one of them out"
+            )
 
 
 def condition_names(document: Document) -> Iterator[Problem]:
@@ -189,6 +200,7 @@ RULES: tuple[Rule, ...] = (
     cached_latents,
     condition_slots,
     condition_names,
+    one_source_of_weights,
     downsampling,
     backbone_shapes,
     learned_variance,

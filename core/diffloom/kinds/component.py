@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from torch import nn
 
     from diffloom.bridge import Bridge
 
@@ -48,6 +50,10 @@ class Component(Section):
         show all that the component can do.
         """
         return (cls(),)
+
+    def weighted(self, module: nn.Module) -> Iterator[tuple[Section, nn.Module]]:
+        """Itself with `module`, which it built; or its sections that build networks of their own, each with its own."""
+        yield self, module
 
     @classmethod
     def bridges(cls) -> Iterable[Bridge]:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from diffloom.kinds.component import Section
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Weighted(Section):
@@ -20,11 +14,3 @@ class Weighted(Section):
     weights: str | None = None
     """Where its weights begin: a run folder or checkpoint of diffloom, a file or folder that `diffloom convert` reads,
     or `hf://owner/name`; null begins with random ones."""
-
-    def weighted(self, module: nn.Module) -> Iterator[tuple[Weighted, nn.Module]]:
-        """Itself, or its inner parts, each with the module that its file fills; `module` is what it built."""
-        yield self, module
-
-    def located(self) -> str | None:
-        """What is to be read: `weights`, or the file behind it, where that is a name which a library downloads."""
-        return self.weights

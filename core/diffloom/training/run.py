@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from torch import nn
 
 from diffloom import config
 from diffloom.assembly import assemble
@@ -15,6 +16,7 @@ from diffloom.config import AutoencoderDocument, Document, Resolved
 from diffloom.config.plain import plain
 from diffloom.device import usable_device
 from diffloom.hooks import RunInfo
+from diffloom.initial import fill_from_files
 from diffloom.kinds import Examples
 from diffloom.latents.cache import open_cache
 from diffloom.latents.unit_scale import EXAMPLES, require_unit_scale
@@ -143,10 +145,20 @@ class _Session:
         """What is trained, with fresh weights."""
         document, examples, seed = self.prepared.document, self.prepared.examples, self.prepared.train.seed
         if isinstance(document, AutoencoderDocument):
-            module = assemble_autoencoder(document, seed=seed).to(device)
-            return ReconstructionTask(document=document, module=module, examples=examples, seed=seed)
-        pipeline = assemble(document, seed=seed, registry=self.plugins.registry).to(device)
+            module = assemble_autoencoder(document, seed=seed)
+            self._fill_from_files(module)
+            return ReconstructionTask(
+                document=document, module=module.to(device), examples=examples, seed=seed
+            )
+        pipeline = assemble(document, seed=seed, registry=self.plugins.registry)
+        self._fill_from_files(pipeline.module)
+        pipeline.to(device)
         return DiffusionTask(pipeline, document.objective.build(), Previews(pipeline, examples, seed=seed))
+
+    def _fill_from_files(self, module: nn.ModuleDict) -> None:
+        """Weights that the configuration names files for; not where a checkpoint of the run has them all."""
+        if self.run.latest() is None:
+            fill_from_files(self.prepared.document, module, registry=self.plugins.registry)
 
     def _state(self, task: Task) -> TrainState:
         """The beginning, or the newest checkpoint."""

@@ -1,0 +1,28 @@
+"""Where a new model's weights begin: at random, or as the files say that a configuration names."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from diffloom.bridge.filling import fill_model, fill_weighted
+from diffloom.bridge.model import components_of, weighted_parts
+from diffloom.config import AnyDocument, Document
+from diffloom.kinds import Weighted
+from diffloom.registry import Registry
+
+
+def fill_from_files(document: AnyDocument, module: nn.Module, *, registry: Registry) -> None:
+    """Fill the networks that `weights:` names files for; the others keep the weights they have.
+
+    `module` is what the document builds, by the same names. Half-precision files are brought to float32, to be trained
+    in it. Raises CheckpointError for a file that lacks a weight or has one more.
+    """
+    whole = document.weights if isinstance(document, Document) else None
+    if isinstance(document, Document) and whole is not None:
+        fill_model(document, module, whole, registry=registry)
+        module.float()
+    for path, component in components_of(document).items():
+        for part, inner in weighted_parts(component, module.get_submodule(path)):
+            if isinstance(part, Weighted) and part.weights is not None:
+                fill_weighted(component, part, inner, part.weights, registry=registry)
+                inner.float()
