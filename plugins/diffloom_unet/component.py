@@ -86,7 +86,8 @@ class UNet(UNetFamily):
 
     @classmethod
     def bridges(cls) -> tuple[Bridge, ...]:
-        """diffusers' `UNet2DModel`, by the names of its attention layers today and in its first year."""
+        """diffusers' `UNet2DModel`, by its names of today and of its first year; OpenAI's, with rows in both orders."""
         from diffloom_unet.bridges.diffusers_unet import DiffusersUNet, FormerDiffusersUNet
+        from diffloom_unet.bridges.openai import OpenAIUNet, OpenAIUNetNewOrder
 
-        return (DiffusersUNet(), FormerDiffusersUNet())
+        return (DiffusersUNet(), FormerDiffusersUNet(), OpenAIUNet(), OpenAIUNetNewOrder())

@@ -103,10 +103,11 @@ class CrossAttentionUNet(UNetFamily):
 
     @classmethod
     def bridges(cls) -> tuple[Bridge, ...]:
-        """diffusers' `UNet2DConditionModel`, with SDXL's vector or with one in the class's place."""
+        """diffusers' `UNet2DConditionModel`, with SDXL's vector or one in the class's place; latent-diffusion's."""
         from diffloom_unet.bridges.diffusers_cross_attention import (
             DiffusersCrossAttentionUNet,
             DiffusersProjectedUNet,
         )
+        from diffloom_unet.bridges.ldm import LDMUNet
 
-        return (DiffusersCrossAttentionUNet(), DiffusersProjectedUNet())
+        return (DiffusersCrossAttentionUNet(), DiffusersProjectedUNet(), LDMUNet())

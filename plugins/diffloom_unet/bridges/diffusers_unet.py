@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from diffloom.bridge import Entry, Foreign, Inferred
+from diffloom.bridge import AmbiguousError, Entry, Foreign, Inferred
 from diffloom.errors import CheckpointError
 from diffloom.kinds import ConditionInfo
 from diffloom_unet.bridges import diffusers_names
 from diffloom_unet.bridges.diffusers_fields import fields_of, options_of, unknown
-from diffloom_unet.bridges.inference import ask_size, inferred, listed
+from diffloom_unet.bridges.inference import answer, inferred, listed, size_choices
 from diffloom_unet.bridges.options import UNET
 from diffloom_unet.component import UNet
 
@@ -39,12 +39,16 @@ class DiffusersUNet:
         if options["attn_norm_num_groups"] not in ({None, groups} if default else {groups}):
             problems.append(f"attn_norm_num_groups {options['attn_norm_num_groups']!r}")
         UNET.refuse(foreign, [*unknown(options), *problems])
-        size = options["sample_size"]
-        if size is None or "image_size" in foreign.assume:
-            meaning = "levels that attend are named by their pixels, of {size}, {size}/2, …"
-            size = ask_size(foreign, levels=len(attends), meaning=meaning)
+        attending = [level for level, attend in enumerate(attends) if attend]
+        size = answer(foreign, "image_size") or options["sample_size"]
+        if size is None:
+            raise AmbiguousError(
+                foreign.tensors.place,
+                "levels that attend are named by their pixels, and without sample_size nothing says how many",
+                size_choices(len(attends), attending),
+            )
         height, width = (size, size) if isinstance(size, int) else size
-        resolutions = tuple(min(height, width) >> level for level, attend in enumerate(attends) if attend)
+        resolutions = tuple(min(height, width) >> level for level in attending)
         fields = {
             **fields_of(options),
             "attention_resolutions": resolutions,

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from diffloom.bridge import AmbiguousError, Foreign, Inferred
+from diffloom.bridge import Foreign, Inferred
 from diffloom.errors import CheckpointError
 from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
 
@@ -71,20 +71,13 @@ def answer(foreign: Foreign, question: str) -> int | None:
     return int(said)
 
 
-def ask_size(foreign: Foreign, *, levels: int, meaning: str) -> int:
-    """The user's answer to how large pictures are. Raises AmbiguousError listing sizes that as many levels can halve.
-
-    `meaning` says what a size would mean, with `{size}` in it.
-    """
-    size = answer(foreign, "image_size")
-    if size is None:
-        fitting = [size for size in SIZES if size % (1 << (levels - 1)) == 0]
-        raise AmbiguousError(
-            foreign.tensors.place,
-            "nothing says how large pictures are in this network's space",
-            {f"image_size={size}": meaning.format(size=size) for size in fitting},
-        )
-    return size
+def size_choices(levels: int, attending: Sequence[int]) -> dict[str, str]:
+    """Sizes of pictures that so many levels can halve, and at which pixels these of them attend."""
+    return {
+        f"image_size={size}": f"pixels attend at {listed(size >> level for level in attending)} of {size}"
+        for size in SIZES
+        if size % (1 << (levels - 1)) == 0
+    }
 
 
 def listed(numbers: Iterable[int]) -> str:

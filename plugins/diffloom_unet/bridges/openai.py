@@ -1,0 +1,104 @@
+"""The U-Nets of guided-diffusion, improved-diffusion and unconditional latent-diffusion ↔ component `unet`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from diffloom.bridge import AmbiguousError, Entry, Foreign, Inferred
+from diffloom.errors import CheckpointError
+from diffloom.kinds import ConditionInfo
+from diffloom_unet.bridges import openai_names
+from diffloom_unet.bridges.inference import answer, inferred, listed, size_choices
+from diffloom_unet.bridges.layout import read_layout
+from diffloom_unet.bridges.openai_habits import fields_of, head_choices, heads_of, require_habits
+from diffloom_unet.bridges.published import Published, published
+from diffloom_unet.component import UNet
+
+Order = Literal["legacy", "new"]
+ORDERS = {
+    "attention_order=legacy": "queries, keys and values of each head together",
+    "attention_order=new": "all queries, then all keys, then all values",
+}
+
+
+class OpenAIUNet:
+    """Names and shapes; heads, their order and the picture's size are published, or asked.
+
+    The rows of attention's projection are ordered head by head, unless there is one head only: "legacy".
+    """
+
+    format: ClassVar[str] = "openai"
+    order: ClassVar[Order] = "legacy"
+
+    def infer(self, foreign: Foreign) -> Inferred | None:
+        layout = read_layout(foreign.tensors)
+        if layout is None or layout.tokens:
+            return None
+        known = published(layout)
+        heads, order, size = heads_of(foreign, known), _order(foreign, known), answer(foreign, "image_size")
+        size = size or (known.side if known else None)
+        one = heads.get("heads") == 1
+        sizes = size_choices(len(layout.channels), layout.attending)
+        questions = {
+            **({} if heads else {"how many heads attention has": head_choices(layout)}),
+            **({} if order or one else {"how its projection is ordered": ORDERS}),
+            **({} if size else {"how large pictures are": sizes}),
+        }
+        if questions or size is None:
+            raise AmbiguousError(
+                foreign.tensors.place,
+                f"neither names nor shapes say {' and '.join(questions)}",
+                {answer: meaning for choices in questions.values() for answer, meaning in choices.items()},
+            )
+        if self.order != ("legacy" if one else order):
+            return None
+        resolutions = tuple(size >> level for level in layout.attending)
+        words = " and ".join(f"{name} {value}" for name, value in heads.items())
+        told = [
+            layout.described(),
+            f"{words}, {'' if one else f'{order} order, '}pictures of {size} × {size}: "
+            + (known.of if known else "as you say"),
+            f"pixels attend at {listed(resolutions)} of {size}",
+        ]
+        return inferred(
+            UNet,
+            foreign,
+            {**fields_of(layout), **heads, "attention_resolutions": resolutions},
+            channels_in=layout.channels_in,
+            channels_out=layout.channels_out,
+            # pictures of three channels: the other three that go in are a smaller one's, and that come out variances
+            space_channels=3 if layout.channels_out == 6 else None,
+            size=(size, size),
+            condition=ConditionInfo(classes=layout.classes, vector=layout.vector),
+            told=told,
+        )
+
+    def entries(self, module: nn.Module) -> Iterator[Entry]:
+        return openai_names.naming(legacy=self.order == "legacy").entries(module)
+
+    def spare(self, module: nn.Module, names: Iterable[str]) -> Sequence[str]:
+        return ()
+
+    def config(self, inferred: Inferred) -> None:
+        """None: theirs is in the flags of a command."""
+        require_habits(inferred, "guided-diffusion")
+
+
+class OpenAIUNetNewOrder(OpenAIUNet):
+    """The same with all queries first, then all keys, then all values: `--use_new_attention_order`."""
+
+    format = "openai_new_order"
+    order = "new"
+
+
+def _order(foreign: Foreign, known: Published | None) -> str | None:
+    """The user's answer to how attention's projection is ordered, or else the published."""
+    said = foreign.assume.get("attention_order")
+    if said is not None and f"attention_order={said}" not in ORDERS:
+        raise CheckpointError(
+            f"{foreign.tensors.place}: --assume attention_order={said}: it is legacy or new"
+        )
+    return said or (known.order if known else None)
