@@ -44,7 +44,9 @@ def convert(
     if not path.exists():
         raise CheckpointError(f"{source}: no such file or folder; check the name")
     if is_native(path):
-        raise CheckpointError(f"{source}: is diffloom's own already; diffloom.load and `diffloom sample` take it")
+        raise CheckpointError(
+            f"{source}: is diffloom's own already; diffloom.load and `diffloom sample` take it"
+        )
     model = read_model(path, registry=registry, pickle=pickle, assume=assume)
     pipeline = assembled(model, registry, overrides)
     fill_foreign(pipeline, model, weights="raw", dtype=dtype)

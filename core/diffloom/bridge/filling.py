@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from diffloom.bridge.accounting import fill
-from diffloom.bridge.contract import Bridge
+from diffloom.bridge.contract import AmbiguousError, Bridge, Foreign
 from diffloom.bridge.model import components_of, weighted_parts
 from diffloom.bridge.native import is_native, native_parts, open_native
 from diffloom.bridge.networks import Network, networks_of
@@ -107,13 +107,31 @@ def _best(
     module: nn.Module, networks: Iterable[Network], bridges: Sequence[Bridge]
 ) -> tuple[Network, Bridge] | None:
     """The network and the bridge whose names agree most with the module's; None where none has a name in common."""
-    found = {
-        (network.name, index): (_agreement(module, network.best, bridge), network, bridge)
+    found = [
+        (_agreement(module, network.best, bridge), network, bridge)
         for network in networks
-        for index, bridge in enumerate(bridges)
-    }
-    agreement, network, bridge = max(found.values(), key=lambda one: one[0], default=(0.0, None, None))
-    return (network, bridge) if agreement > 0 and network is not None and bridge is not None else None
+        for bridge in bridges
+    ]
+    highest = max((agreement for agreement, _, _ in found), default=0.0)
+    if highest == 0:
+        return None
+    (_, network, bridge), *others = [one for one in found if one[0] == highest]
+    alike = [bridge, *(other for _, theirs, other in others if theirs is network)]
+    return network, bridge if len(alike) == 1 else _recognising(network, alike)
+
+
+def _recognising(network: Network, bridges: Sequence[Bridge]) -> Bridge:
+    """Of bridges with the same names for the same network, the one that knows the weights as its program's."""
+    opened = network.opened
+    try:
+        known = (
+            bridge for bridge in bridges if bridge.infer(Foreign(opened.tensors, opened.config)) is not None
+        )
+        return next(known, bridges[0])
+    except AmbiguousError as error:
+        raise CheckpointError(
+            f"{error}\nA configuration has no place for such answers: `diffloom convert` takes them"
+        ) from error
 
 
 def _agreement(module: nn.Module, tensors: Tensors, bridge: Bridge) -> float:

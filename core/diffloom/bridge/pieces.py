@@ -79,6 +79,24 @@ class Answers(Mapping[str, str]):
             )
 
 
+class AnswersOf(Mapping[str, str]):
+    """The answers for one piece: `text_encoder.heads` for it alone comes before `heads` for all."""
+
+    def __init__(self, name: str, answers: Mapping[str, str]) -> None:
+        self._name = name
+        self._answers = answers
+
+    def __getitem__(self, key: str) -> str:
+        own = f"{self._name}.{key}"
+        return self._answers[own] if own in self._answers else self._answers[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._answers)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+
 def bridges_of(kinds: Iterable[str], registry: Registry) -> Iterator[tuple[type[Component], Bridge]]:
     """Every bridge that the components of these kinds list, each once."""
     seen: set[type] = set()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diffloom.bridge.contract import Foreign
-from diffloom.bridge.pieces import Known, Piece, recognise
+from diffloom.bridge.pieces import AnswersOf, Known, Piece, recognise
 from diffloom.bridge.sources.opened import Opened, open_weights
 from diffloom.bridge.tensors import Tensors
 from diffloom.registry import Registry
@@ -38,7 +38,8 @@ class Reading:
         config: Mapping[str, Any] | None = None,
     ) -> Known:
         """What network these tensors are. Raises CheckpointError."""
-        return recognise(Piece(name, kind, Foreign(tensors, config, self.assume), averages), self.registry)
+        foreign = Foreign(tensors, config, AnswersOf(name, self.assume))
+        return recognise(Piece(name, kind, foreign, averages), self.registry)
 
     def component(self, name: str, kind: str | None, path: Path) -> Known:
         """The network of a component's folder or file. Raises CheckpointError."""

@@ -49,14 +49,14 @@ def export_ldm(model: OwnModel, averages: OwnModel | None, dest: Path) -> tuple[
     require_free(dest)
     family = family_of(model)
     (backbone,), (space,) = model.at("backbone"), model.at("space")
-    tensors = {f"{BACKBONE}{name}": tensor for name, tensor in backbone.tensors("ldm").items()}
+    tensors = {f"{BACKBONE}{name}": tensor for name, tensor in backbone.tensors(_format(backbone)).items()}
     tensors |= {f"{SPACE}{name}": tensor for name, tensor in space.tensors("ldm").items()}
     for tower, (prefix, format) in zip(_encoders(model), PREFIXES[family], strict=True):
         tensors |= {f"{prefix}{name}": tensor for name, tensor in tower.tensors(format).items()}
     tensors |= dict(_numbers(model, family))
     if averages is not None:
         (averaged,) = averages.at("backbone")
-        for name, tensor in averaged.tensors("ldm").items():
+        for name, tensor in averaged.tensors(_format(averaged)).items():
             flat = (BACKBONE.removeprefix("model.") + name).replace(".", "")
             tensors[AVERAGES + flat] = tensor
     _write(dest, tensors)
@@ -66,10 +66,15 @@ def export_ldm(model: OwnModel, averages: OwnModel | None, dest: Path) -> tuple[
 def export_ldm_network(network: OwnNetwork, dest: Path) -> tuple[str, ...]:
     """Write one network's weights under its own program's names. Raises CheckpointError."""
     require_free(dest)
-    of_prompts = network.seat.path.startswith("conditioners.") and network.component.name == "clip_text"
-    format = "open_clip" if of_prompts else "ldm"
+    format = _format(network)
     _write(dest, network.tensors(format))
     return (f"{network.seat.path}: as {format} weights",)
+
+
+def _format(network: OwnNetwork) -> str:
+    """Under whose names such a file keeps a network: its unconditional U-Nets are OpenAI's, its CLIP open_clip's."""
+    formats = [bridge.format for bridge in network.component.bridges()]
+    return next((format for format in ("ldm", "openai", "open_clip") if format in formats), "ldm")
 
 
 def family_of(model: OwnModel) -> Family:

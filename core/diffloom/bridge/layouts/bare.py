@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffloom.bridge.contract import AmbiguousError
-from diffloom.bridge.layouts.canvas import canvas_of
+from diffloom.bridge.layouts.canvas import Canvas
 from diffloom.bridge.layouts.composition import compose
 from diffloom.bridge.layouts.scheduler import Mathematics
 from diffloom.bridge.model import ForeignModel
@@ -34,11 +34,8 @@ def read_bare(opened: Opened, reading: Reading) -> ForeignModel:
     Raises CheckpointError for any other network, and AmbiguousError for what the user must say.
     """
     place = opened.tensors.place
-    canvas = canvas_of(reading, None, place=place)
-    network = canvas.inside.known(
-        "network", None, opened.tensors, averages=opened.averages, config=opened.config
-    )
-    if network.bridge.format != "openai":
+    network = reading.known("network", None, opened.tensors, averages=opened.averages, config=opened.config)
+    if not network.bridge.format.startswith("openai"):
         raise CheckpointError(
             f"{place}: is a single network ({network.component.kind} {network.component.canonical}), and nothing says "
             "what else the model has; load it with diffloom.load_component, or name it in a configuration as `weights:`"
@@ -46,7 +43,7 @@ def read_bare(opened: Opened, reading: Reading) -> ForeignModel:
     return compose(
         place=place,
         layout="checkpoint of OpenAI's diffusion programs",
-        canvas=canvas,
+        canvas=Canvas(network.inferred.shapes["space"].height, reading),
         backbone=network,
         space=None,
         conditions=None,
