@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from diffloom.bridge.contract import AmbiguousError
 from diffloom.bridge.pieces import Known
@@ -50,8 +49,7 @@ def canvas_of(
         raise AmbiguousError(place, "nothing says how large its pictures are", choices)
     if found % factor:
         raise CheckpointError(f"{place}: pictures of {found} pixels, and its space divides them by {factor}")
-    inner = {"image_size": str(found // factor)}
-    return Canvas(found, replace(reading, assume=ChainMap(inner, reading.assume)))  # type: ignore[arg-type]  # only read
+    return Canvas(found, reading.answered(image_size=str(found // factor)))
 
 
 def _answer(assume: Mapping[str, str]) -> int | None:

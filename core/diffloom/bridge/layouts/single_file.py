@@ -58,10 +58,9 @@ def read_single_file(opened: Opened, reading: Reading) -> ForeignModel:
     family = family_of(tensors)
     told = [f"family: {family.name}, by the names of its parts", *opened.told]
     mathematics = read_mathematics(family, _schedule(tensors), reading.assume, place=place)
-    space = reading.known("first_stage_model", "space", tensors.under(SPACE))
-    scale, whence = _scale(tensors, family)
-    space = space.changed(scale=scale)
-    told.append(f"first_stage_model: latents are multiplied by {scale:g}, {whence}")
+    scale, whence = _scale(tensors, family, reading.assume)
+    told.append(f"first_stage_model: latents are multiplied by {scale}, {whence}")
+    space = reading.answered(scale=scale).known("first_stage_model", "space", tensors.under(SPACE))
     pixels = 768 if family.v_too and mathematics.sections["prediction"] == "v" else family.image_size
     canvas = canvas_of(reading, space, place=place, pixels=pixels)
     backbone = canvas.inside.known(
@@ -136,15 +135,17 @@ def _schedule(tensors: Tensors) -> Schedule | None:
     return schedule_of(tables, place=tensors.place) if tables else None
 
 
-def _scale(tensors: Tensors, family: Family) -> tuple[float, str]:
-    """What latents are multiplied by, and how that is known."""
+def _scale(tensors: Tensors, family: Family, assume: Mapping[str, str]) -> tuple[str, str]:
+    """What latents are multiplied by, as an answer to their autoencoder's question, and how that is known."""
+    if "scale" in assume:
+        return assume["scale"], "as you say"
     if SCALE in tensors:
         number = tensors.read(SCALE).float()
-        shortest = (float(f"{number.item():.{digits}g}") for digits in range(1, 10))
-        return next(x for x in shortest if torch.tensor(x, dtype=torch.float32) == number), "the file says"
+        shortest = (f"{number.item():.{digits}g}" for digits in range(1, 10))
+        return next(x for x in shortest if torch.tensor(float(x)) == number), "the file says"
     if family.scale is not None:
-        return family.scale, f"as in every {family.name}"
-    return 1.0, f"as the file has no {SCALE}"
+        return str(family.scale), f"as in every {family.name}"
+    return "1.0", f"as the file has no {SCALE}"
 
 
 def _require_known(tensors: Tensors) -> None:
