@@ -23,8 +23,10 @@ from diffloom.kinds import (
     Examples,
     ImageInfo,
     LatentSpace,
+    Reconstruction,
     SpaceInfo,
 )
+from diffloom.process import Draws
 
 
 class PlainCodec(nn.Module):
@@ -44,6 +46,14 @@ class PlainCodec(nn.Module):
 
     def decode(self, x_BCHW: Tensor) -> Tensor:
         return self.back((x_BCHW / self.scale + self.shift - 2) / 5)
+
+    def reconstruct(self, images_BCHW: Tensor, *, draws: Draws) -> Reconstruction:
+        return Reconstruction(
+            images_BCHW=images_BCHW,
+            reconstructed_BCHW=self.decode(self.encode(images_BCHW)),
+            regularisation_B=torch.zeros(len(images_BCHW)),
+            last_layer=self.back.weight,
+        )
 
 
 class PosteriorCodec(PlainCodec):

@@ -65,7 +65,11 @@ def test_every_row_is_what_the_encoder_makes(tmp_path: Path, open_model: OpenMod
 def test_the_data_digest_is_calibrations(tmp_path: Path, open_model: OpenModel) -> None:
     model = open_model()
     statistics = measure(model, examples=None, on_batch=lambda count: None).statistics
-    assert make(model, tmp_path).data == statistics.data == json.loads((tmp_path / "index.json").read_text())["data"]
+    assert (
+        make(model, tmp_path).data
+        == statistics.data
+        == json.loads((tmp_path / "index.json").read_text())["data"]
+    )
 
 
 def test_half_precision(tmp_path: Path, open_model: OpenModel) -> None:
@@ -151,7 +155,9 @@ def test_going_on_with_something_else(
 
 def test_a_folder_of_other_things(tmp_path: Path, open_model: OpenModel) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match=r"holds thesis\.tex, which is no part of this cache; choose another -o"):
+    with pytest.raises(
+        RunError, match=r"holds thesis\.tex, which is no part of this cache; choose another -o"
+    ):
         make(open_model(), tmp_path)
     assert list(content(tmp_path)) == ["thesis.tex"]
 
@@ -166,7 +172,9 @@ def test_random_views(tmp_path: Path, open_model: OpenModel) -> None:
     assert len(examples) == 50
     seen = {examples.example(4, rng(position)).image_CHW.tobytes() for position in range(40)}
     images = [model.examples.example(4, rng(50 * view + 4)).image_CHW for view in range(3)]
-    rows = model.encoder.rows(torch.from_numpy(np.stack([*images, images[0]])))  # a batch of 4, as they were made
+    rows = model.encoder.rows(
+        torch.from_numpy(np.stack([*images, images[0]]))
+    )  # a batch of 4, as they were made
     assert seen == {row.numpy().tobytes() for row in rows[:3]}
     with pytest.raises(DataError, match="--views 2: every view of parts/waves as configured is the same"):
         described(open_model(), views=2, dtype="float32", shard_examples=13)
@@ -184,5 +192,7 @@ def test_conditions_that_json_cannot_hold(
 
     with monkeypatch.context() as patch:
         patch.setattr(type(model.examples), "example", example)
-        with pytest.raises(DataError, match=r"row 0: its condition 'label' \(a ndarray\) cannot be kept in a cache"):
+        with pytest.raises(
+            DataError, match=r"row 0: its condition 'label' \(a ndarray\) cannot be kept in a cache"
+        ):
             make(model, tmp_path)
