@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from diffloom.bridge import Bridge
+
 
 class AutoencoderKL(LevelledAutoencoder):
     """Autoencoder of Rombach et al. 2022 whose latents are kept near a standard normal distribution.
@@ -48,6 +50,12 @@ class AutoencoderKL(LevelledAutoencoder):
                 tile=2,
             ),
         )
+
+    @classmethod
+    def bridges(cls) -> tuple[Bridge, ...]:
+        from diffloom_autoencoder.bridges.levelled import DiffusersKL, FormerDiffusersKL, LdmKL
+
+        return (DiffusersKL(), FormerDiffusersKL(), LdmKL())
 
     def build(self, *, image: ImageInfo) -> nn.Module:
         from diffloom_autoencoder.kl_codec import KLCodec, SampledKLCodec

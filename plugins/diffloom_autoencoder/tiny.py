@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from diffloom.bridge import Bridge
+
 
 class TinyAutoencoder(Autoencoder):
     """The tiny autoencoder of Boer Bohan (TAESD), of 2.4 million parameters: little memory, and a fast preview.
@@ -44,6 +46,12 @@ class TinyAutoencoder(Autoencoder):
     @property
     def factor(self) -> int:
         return 1 << (len(self.blocks) - 1)
+
+    @classmethod
+    def bridges(cls) -> tuple[Bridge, ...]:
+        from diffloom_autoencoder.bridges.tiny import DiffusersTiny, Taesd
+
+        return (DiffusersTiny(), Taesd())
 
     def build(self, *, image: ImageInfo) -> nn.Module:
         from diffloom_autoencoder.tiny_codec import TinyCodec, TinyShape, tiny_decoder, tiny_encoder

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from diffloom.bridge import Bridge
+
 
 class AutoencoderVQ(LevelledAutoencoder):
     """Autoencoder of Esser et al. 2021 and Rombach et al. 2022 whose decoder reads entries of a learned codebook.
@@ -41,6 +43,12 @@ class AutoencoderVQ(LevelledAutoencoder):
             cls(channels=(8, 16), norm_groups=4, blocks_per_level=1, codebook=32),
             cls(channels=(8,), norm_groups=2, attention_levels=(0,), codebook=7, scale=2.0, rows=2),
         )
+
+    @classmethod
+    def bridges(cls) -> tuple[Bridge, ...]:
+        from diffloom_autoencoder.bridges.levelled import DiffusersVQ, FormerDiffusersVQ, LdmVQ
+
+        return (DiffusersVQ(), FormerDiffusersVQ(), LdmVQ())
 
     def build(self, *, image: ImageInfo) -> nn.Module:
         from diffloom_autoencoder.codebook import Codebook
