@@ -20,11 +20,11 @@ SUPPRESSION = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 @functools.cache
 def open_clip() -> ModuleType:
     """The library. It takes seconds to import, and torch with it."""
-    _import_torchvision()
+    import_torchvision()
     return importlib.import_module("open_clip")
 
 
-def _import_torchvision() -> None:
+def import_torchvision() -> None:
     """Import torchvision, which open_clip needs for pictures only; of it, this plugin needs nothing.
 
     Where torchvision's compiled part is missing or of another torch, its import ends at two operators that it

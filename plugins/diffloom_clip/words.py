@@ -73,12 +73,13 @@ class HubWords:
 
     def __init__(self, *, context_length: int, tokenizer: HubTokenizer) -> None:
         self.context_length = context_length
-        self.tokenizer = _hub_tokenizer(tokenizer)
+        self.tokenizer = tokenizer
 
     def tokens(self, prompt: str, *, chunks: int) -> Tokens:
         assert chunks == 1, "its starts and ends are its own affair, so that it is asked for one row only"
-        (row,) = self.tokenizer([prompt], context_length=self.context_length).tolist()
-        clean, inner = self.tokenizer.clean_fn(prompt), self.tokenizer.tokenizer
+        tokenizer = _hub_tokenizer(self.tokenizer)  # not before: building a tower takes no download
+        (row,) = tokenizer([prompt], context_length=self.context_length).tolist()
+        clean, inner = tokenizer.clean_fn(prompt), tokenizer.tokenizer
         ids = inner(clean, add_special_tokens=False).input_ids
         if prompt and not ids:
             raise ValueError(f"the prompt {prompt!r} has no tokens; for pictures of no prompt, leave it out")

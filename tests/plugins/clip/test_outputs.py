@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from diffloom_clip import ClipEncoder, ClipText, ClipTextEncoder, ClipWords
 from torch import nn
+
+from diffloom_clip import ClipEncoder, ClipText, ClipTextEncoder, ClipWords
 
 PROMPTS = ["a red heart", "", "The quick brown fox jumps over 13 lazy dogs, doesn't it?", "word " * 70]
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

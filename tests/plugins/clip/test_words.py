@@ -182,5 +182,7 @@ def test_tokenizers_of_other_towers_are_open_clips(library: ModuleType, hub_fold
 
 
 def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DiffloomError, match="the tokenizer .*nowhere cannot be read"):
-        HubWords(context_length=5, tokenizer=HubTokenizer(name=str(tmp_path / "nowhere")))
+    with pytest.raises(DiffloomError, match=r"the tokenizer .*nowhere cannot be read"):
+        HubWords(context_length=5, tokenizer=HubTokenizer(name=str(tmp_path / "nowhere"))).tokens(
+            "a", chunks=1
+        )
