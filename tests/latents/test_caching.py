@@ -82,7 +82,7 @@ def test_half_precision(tmp_path: Path, open_model: OpenModel) -> None:
 
 
 def test_too_large_for_half_precision(tmp_path: Path, open_model: OpenModel) -> None:
-    with pytest.raises(DataError, match="row 30: .* too large for float16; .* --dtype float32"):
+    with pytest.raises(DataError, match=r"row 30: .* too large for float16; .* --dtype float32"):
         make(open_model("data.offset=1e6", "data.offset_from=30"), tmp_path, dtype="float16")
 
 
@@ -165,7 +165,7 @@ def test_a_folder_of_other_things(tmp_path: Path, open_model: OpenModel) -> None
 def test_random_views(tmp_path: Path, open_model: OpenModel) -> None:
     """Each example three times; which is seen is drawn for each position, and all of them are."""
     model = open_model("data.random=true")
-    with pytest.raises(DataError, match="draws another view of an example each time .* with --views"):
+    with pytest.raises(DataError, match=r"draws another view of an example each time .* with --views"):
         described(model, views=None, dtype="float32", shard_examples=13)
     make(model, tmp_path, views=3)
     examples = cached(model, tmp_path)

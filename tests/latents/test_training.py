@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 
-from diffloom import config
-from diffloom.config import Document
-from diffloom.errors import ConfigError, RunError
-from diffloom.plugins import Plugins
+from diffloom.errors import ConfigError, DataError, RunError
 from diffloom.training import Trained
 from diffloom.training.loop import Loop
 from diffloom.training.run_folder import RunFolder
@@ -84,9 +81,9 @@ def test_stopped_and_resumed(
 
         with monkeypatch.context() as patch:
             patch.setattr(Loop, "_step", step_until)
+            resume, words = (tmp_path / "cached").exists(), (use, f"train.workers={workers}")
             with pytest.raises(InterruptedError):
-                words = (use, f"train.workers={workers}")
-                train_latent(scaled, tmp_path / "cached", *words, resume=(tmp_path / "cached").exists())
+                train_latent(scaled, tmp_path / "cached", *words, resume=resume)
     train_latent(scaled, tmp_path / "cached", use, resume=True)
     assert outcome(tmp_path / "cached") == outcome(tmp_path / "pictures")
 
@@ -137,3 +134,31 @@ def test_killed_while_caching_and_while_training(
     process = launch("train", scaled, "-o", run.path, "--resume", *training)
     assert process.wait() == 0, process.errors.read_text()
     assert outcome(run.path) == outcome(tmp_path / "straight")
+
+
+def test_a_cache_of_something_else(
+    tmp_path: Path, scaled: Path, launch: Launch, train_latent: TrainLatent
+) -> None:
+    """Refused before the run has left anything, so that the same folder serves once it is mended."""
+    folder = cache(launch, scaled, tmp_path / "cache")
+    with pytest.raises(DataError, match=r"was made of something else .*:\n  data\.offset: 0\.0 → 0\.5\n"):
+        train_latent(scaled, tmp_path / "run", f"latents={folder}", "data.offset=0.5")
+    assert not (tmp_path / "run" / "config.resolved.yaml").exists()
+    train_latent(scaled, tmp_path / "run", f"latents={folder}")
+
+
+def test_another_source_is_another_run(
+    tmp_path: Path, scaled: Path, launch: Launch, train_latent: TrainLatent
+) -> None:
+    """A cache may be of half precision, or of few views: its numbers need not be the pictures'."""
+    folder = cache(launch, scaled, tmp_path / "cache")
+    train_latent(scaled, tmp_path / "run")
+    with pytest.raises(RunError, match="latents: None → "):
+        train_latent(scaled, tmp_path / "run", f"latents={folder}", resume=True)
+
+
+def test_latents_of_pixels(tmp_path: Path, latent_yaml: Path, train_latent: TrainLatent) -> None:
+    with pytest.raises(
+        ConfigError, match="latents: diffloom/pixel is no autoencoder and has none; leave this key out"
+    ):
+        train_latent(latent_yaml, tmp_path / "run", "space=pixel", "latents=cache")
