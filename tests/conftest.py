@@ -11,6 +11,10 @@ import diffloom
 from diffloom import Pipeline, config
 from diffloom.plugins import load_plugins
 from diffloom.training import train
+from diffloom_clip.library import import_torchvision
+
+# diffusers and transformers, with which tests compare, import torchvision too.
+import_torchvision()
 
 # The same examples every time, however slow the machine; HYPOTHESIS_PROFILE=search looks for new ones.
 settings.register_profile("fixed", deadline=None, derandomize=True)
