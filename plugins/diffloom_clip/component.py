@@ -39,9 +39,9 @@ class ClipText(Conditioner):
     context of 77 holds 75 tokens, so that 3 chunks hold 225. Pooled vectors are those of the first."""
     overflow: Literal["refuse", "truncate"] = "refuse"
     """A prompt for which that is too little is refused, or cut with a warning that says what is lost."""
-    null: Literal["empty", "zeros"] = "empty"
-    """The null condition: what the towers make of an empty prompt, or zeros (Stable Diffusion XL without a negative
-    prompt)."""
+    null_condition: Literal["empty", "zeros"] = "empty"
+    """What stands where there is no prompt: what the towers make of an empty one, or zeros (Stable Diffusion XL without
+    a negative prompt)."""
     cleaning: Literal["nfc", "ftfy"] = "nfc"
     """What is done to a prompt before CLIP's tokenizer reads it. `nfc` puts it in lower case with composed letters,
     like transformers, and so Stable Diffusion's pipelines; `ftfy` also mends wrongly decoded text, straightens quotes
@@ -63,7 +63,7 @@ class ClipText(Conditioner):
                     ClipEncoder(architecture=small, layer="penultimate", final_norm=False, pooled=True),
                 ),
                 chunks=2,
-                null="zeros",
+                null_condition="zeros",
             ),
             cls(encoders=(ClipEncoder(architecture=small, tokens=False, pooled=True),), trained=True),
         )
@@ -110,7 +110,7 @@ class ClipText(Conditioner):
             towers=[encoder.build(cleaning=self.cleaning) for encoder in self.encoders],
             chunks=self.chunks,
             truncate=self.overflow == "truncate",
-            null=self.null,
+            null_condition=self.null_condition,
             trained=self.trained,
             remembered=self.remembered,
         )

@@ -34,7 +34,7 @@ class ClipTextEncoder(nn.Module):
         towers: Sequence[ClipTower],
         chunks: int = 1,
         truncate: bool = False,
-        null: Literal["empty", "zeros"] = "empty",
+        null_condition: Literal["empty", "zeros"] = "empty",
         trained: bool = False,
         remembered: int = 256,
     ) -> None:
@@ -42,7 +42,7 @@ class ClipTextEncoder(nn.Module):
         self.towers = nn.ModuleList(towers)
         self.chunks = chunks
         self.truncate = truncate
-        self.null_is = null
+        self.null_condition = null_condition
         self.trained = trained
         self.memory = PromptMemory(size=remembered)
         self.requires_grad_(trained)
@@ -64,7 +64,7 @@ class ClipTextEncoder(nn.Module):
 
     def null(self, count: int) -> Condition:
         """The empty prompt's condition, or zeros, `count` times."""
-        if self.null_is == "empty":
+        if self.null_condition == "empty":
             return self.encode([""]).map(lambda slot: slot.expand(count, *slot.shape[1:]))
         towers = self._towers()
         tokens = [tower.architecture.width for tower in towers if tower.tokens]

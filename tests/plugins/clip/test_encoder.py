@@ -178,7 +178,7 @@ def test_towers_stand_side_by_side() -> None:
 def test_null_is_the_empty_prompt_or_zeros(chunks: int) -> None:
     towers = [tower(), tower(tokens=False, pooled=True)]
     empty = ClipTextEncoder(towers=towers, chunks=chunks)
-    zeros = ClipTextEncoder(towers=towers, chunks=chunks, null="zeros").double()
+    zeros = ClipTextEncoder(towers=towers, chunks=chunks, null_condition="zeros").double()
     assert torch.equal(tokens(empty.null(3)), tokens(empty.encode([""] * 3)))
     null = zeros.null(3)
     assert {name: value.shape for name, value in null.filled().items()} == {

@@ -111,7 +111,7 @@ def test_the_pair_of_stable_diffusion_xl(
     prompts = [prompt for prompt in PROMPTS if prompt]
     with torch.no_grad():
         tokens, null_tokens, pooled, null_pooled = pipeline.encode_prompt(prompts, device="cpu")
-    ours = ClipTextEncoder(towers=[first.ours, second.ours], null="zeros")
+    ours = ClipTextEncoder(towers=[first.ours, second.ours], null_condition="zeros")
     condition, null = ours.encode(prompts), ours.null(len(prompts))
     torch.testing.assert_close(condition.tokens_BLD, tokens, **TOLERANCE)
     torch.testing.assert_close(condition.vector_BD, pooled, **TOLERANCE)

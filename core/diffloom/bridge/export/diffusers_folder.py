@@ -63,7 +63,7 @@ def export_diffusers(model: OwnModel, dest: Path) -> tuple[str, ...]:
         index |= {key: [None, None] for key in ("safety_checker", "feature_extractor", "image_encoder")}
         index["requires_safety_checker"] = False
     if name == "StableDiffusionXLPipeline":
-        index["force_zeros_for_empty_prompt"] = _prompt(model).null == "zeros"
+        index["force_zeros_for_empty_prompt"] = _prompt(model).null_condition == "zeros"
     scheduler, told = write_scheduler(model.document)
     index["scheduler"] = ["diffusers", scheduler["_class_name"]]
     texts["scheduler/scheduler_config.json"] = json_text(scheduler)
@@ -87,7 +87,7 @@ def pipeline_of(model: OwnModel) -> str:
             return "LDMPipeline"
         raise _no_pipeline(f"latents of {autoencoder} without a condition (it has one for VQModel)")
     if kinds == {"prompt": "clip_text"} and len(model.at(PROMPT)) == 1:
-        if _prompt(model).null != "empty":
+        if _prompt(model).null_condition != "empty":
             raise _no_pipeline("one text encoder with zeros for no prompt")
         return "StableDiffusionPipeline"
     if kinds == {"prompt": "clip_text", "size": SIZES} and len(model.at(PROMPT)) == 2:

@@ -48,7 +48,7 @@ def prompt_conditions(
         section = {
             "type": first.component.canonical,
             "encoders": [plain(tower.inferred.part) for tower in towers],
-            "null": null,
+            "null_condition": null,
             "dropout": DROPOUT,
         }
         networks = {Seat("conditioners.prompt", index): tower for index, tower in enumerate(towers)}
