@@ -14,3 +14,7 @@ class Weighted(Section):
     weights: str | None = None
     """Where its weights begin: a run folder or checkpoint of diffloom, a file or folder that `diffloom convert` reads,
     or `hf://owner/name`; null begins with random ones."""
+
+    def located(self) -> str | None:
+        """What is to be read: `weights`, or the file behind it, where that is a name which a library downloads."""
+        return self.weights
