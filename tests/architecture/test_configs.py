@@ -8,7 +8,9 @@ import torch
 
 from diffloom import config
 from diffloom.assembly import assemble
+from diffloom.config import AutoencoderDocument
 from diffloom.kinds import Backbone
+from diffloom.training.reconstruction import assemble_autoencoder
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -49,6 +51,9 @@ def test_it_validates_and_its_resolved_text_says_the_same(path, registry):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_part_builds(path, registry):
     document = config.load(str(path), registry=registry).document
+    if isinstance(document, AutoencoderDocument):
+        assert set(assemble_autoencoder(document, seed=0)) == {"space", "criteria"}
+        return
     with torch.device("meta"):  # the largest has half a gigabyte of weights
         backbone = document.backbone.build(space=document.space_info, condition=document.condition_info)
     if path.stem in PARAMETERS:
