@@ -45,7 +45,7 @@ SD2 = Family(
     0.18215,
     SD_SCHEDULE,
     guidance=7.5,
-    towers=({"layer": "penultimate"},),
+    towers=({"layer": "penultimate", "pooled": False},),
     v_too=True,
 )
 XL = Family("Stable Diffusion XL", 1024, 0.13025, SD_SCHEDULE, guidance=5.0, null="zeros", towers=LARGE)
