@@ -42,11 +42,9 @@ def pages(registry: Registry) -> dict[str, str]:
 def reference(registry: Registry) -> str:
     """The reference page as Markdown."""
     definitions = json_schema(registry, only=[HOME])["$defs"]
-    parts = [HEAD, "## The file\n", *_section(definitions["document"])]
-    for name, definition in definitions.items():
-        if name.startswith("diffloom.config.document."):
-            key = next(k for k, v in definitions["document"]["properties"].items() if name in json.dumps(v))
-            parts += [f"### `{key}`\n", *_section(definition)]
+    parts = [HEAD, "## The file\n", *_section(definitions["document"]), *_sections(definitions, "document")]
+    parts += ["## The file of an autoencoder\n", *_section(definitions["autoencoder_document"])]
+    parts += _sections(definitions, "autoencoder")
     for kind, base in KINDS.items():
         parts += [f"## Kind `{kind}`\n", _doc(base), *_contract(base)]
         for component in registry.of_kind(kind):
@@ -54,6 +52,16 @@ def reference(registry: Registry) -> str:
                 key = f"{kind}.{component.canonical.replace('/', '.')}"
                 parts += [f"### {kind} `{component.name}`\n", *_section(definitions[key])]
     return "\n".join([*parts, "## Hooks\n", f"{inspect.getdoc(hooks)}\n", *_hooks()])
+
+
+def _sections(definitions: Schema, module: str) -> Iterator[str]:
+    """The sections of a file that one module of `diffloom.config` defines, each under the key it stands at."""
+    keys = {**definitions["autoencoder_document"]["properties"], **definitions["document"]["properties"]}
+    for name, definition in definitions.items():
+        if name.startswith(f"diffloom.config.{module}."):
+            key = next(key for key, value in keys.items() if name in json.dumps(value))
+            yield f"### `{key}`\n"
+            yield from _section(definition)
 
 
 def _section(definition: Schema) -> Iterator[str]:

@@ -6,8 +6,8 @@ from torch import nn
 
 from diffloom.bridge.filling import fill_model, fill_weighted
 from diffloom.bridge.model import components_of, weighted_parts
-from diffloom.config import AnyDocument, Document
-from diffloom.kinds import Weighted
+from diffloom.config import AnyDocument, AutoencoderDocument, Document
+from diffloom.kinds import Component, Weighted
 from diffloom.registry import Registry
 
 
@@ -21,8 +21,15 @@ def fill_from_files(document: AnyDocument, module: nn.Module, *, registry: Regis
     if isinstance(document, Document) and whole is not None:
         fill_model(document, module, whole, registry=registry)
         module.float()
-    for path, component in components_of(document).items():
+    for path, component in [*components_of(document).items(), *_criteria(document)]:
         for part, inner in weighted_parts(component, module.get_submodule(path)):
-            if isinstance(part, Weighted) and part.weights is not None:
-                fill_weighted(component, part, inner, part.weights, registry=registry)
+            if isinstance(part, Weighted) and (source := part.located()) is not None:
+                fill_weighted(component, part, inner, source, registry=registry)
                 inner.float()
+
+
+def _criteria(document: AnyDocument) -> list[tuple[str, Component]]:
+    """The criteria of an autoencoder's training, by their path in its module: no model, yet some have networks."""
+    if not isinstance(document, AutoencoderDocument):
+        return []
+    return [(f"criteria.{index}", part) for index, part in enumerate(document.autoencoder.criteria)]
