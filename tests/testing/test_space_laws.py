@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.kinds import Codec, Conditioner, ConditionInfo, ImageInfo, Setting, Space, SpaceInfo
+from diffloom.kinds import (
+    Codec,
+    Conditioner,
+    ConditionInfo,
+    ImageInfo,
+    Reconstruction,
+    Setting,
+    Space,
+    SpaceInfo,
+)
+from diffloom.process import Draws
 
 
 class Folded(Space):
@@ -98,6 +108,78 @@ class Lossy(Folded):
 
 def test_a_lossy_space_passes(passes: Callable[..., None]) -> None:
     passes(Lossy)
+
+
+class Uncertain(Folded):
+    """Folds to a distribution around the folded picture, and can be trained, right or with one mistake."""
+
+    name = "uncertain"
+    lossless = False
+
+    def build(self, *, image: ImageInfo) -> nn.Module:
+        return UncertainModule(self.mistake)
+
+
+class UncertainModule(FoldedModule):
+    def __init__(self, mistake: str) -> None:
+        super().__init__(mistake)
+        self.gain = nn.Parameter(torch.ones(()))
+        self.spare = nn.Parameter(torch.ones(()))
+
+    def encode(self, images: Tensor) -> Tensor:
+        return super().encode(images) * self.gain
+
+    def posterior(self, images: Tensor) -> Tensor:
+        mean = self.encode(images)
+        std = mean.std() if self.mistake == "one spread for the batch" else mean.abs() + 0.1
+        return torch.cat([mean, std.expand_as(mean)], dim=1)
+
+    def draw(self, posterior: Tensor, eps: Tensor | None) -> Tensor:
+        mean, std = posterior.chunk(2, dim=1)
+        if eps is None:
+            return mean + 1e-3 if self.mistake == "a mode that is not encoded" else mean
+        if self.mistake == "no noise":
+            return mean
+        if self.mistake == "skewed noise":
+            return mean + std * eps.exp()
+        return mean + (eps + torch.randn_like(eps) if self.mistake == "noise of its own" else eps) * std
+
+    def reconstruct(self, images: Tensor, *, draws: Draws) -> Reconstruction:
+        mean = self.encode(images)
+        eps = draws.normal("posterior", mean.shape[1:], dtype=mean.dtype)
+        if self.mistake == "unkeyed noise":
+            eps = torch.randn_like(mean)
+        cost = (mean**2).flatten(1).sum(1) * (
+            1 if self.mistake == "a weight without gradient" else self.spare
+        )
+        return Reconstruction(
+            images_BCHW=images,
+            reconstructed_BCHW=self.decode(mean + 0.1 * eps),
+            regularisation_B=cost.mean() if self.mistake == "one cost for the batch" else cost,
+            last_layer=torch.ones(()) if self.mistake == "a last layer of nobody" else self.gain,
+        )
+
+
+def test_a_right_posterior_passes(passes: Callable[..., None]) -> None:
+    passes(Uncertain)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "check"),
+    [
+        ("a mode that is not encoded", "draws_around_its_mode"),
+        ("no noise", "draws_around_its_mode"),
+        ("skewed noise", "draws_around_its_mode"),
+        ("noise of its own", "draws_around_its_mode"),
+        ("one spread for the batch", "draws_around_its_mode"),
+        ("unkeyed noise", "can_be_trained_whole"),
+        ("one cost for the batch", "can_be_trained_whole"),
+        ("a weight without gradient", "can_be_trained_whole"),
+        ("a last layer of nobody", "can_be_trained_whole"),
+    ],
+)
+def test_a_mistake_in_a_posterior_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:
+    caught(check, Uncertain, mistake=mistake)
 
 
 class Number(Conditioner):

@@ -8,7 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from diffloom.kinds import ImageInfo, Space
+from diffloom.kinds import ImageInfo, PosteriorCodec, Space, TrainableCodec
+from diffloom.process import Draws
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
 from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
 from diffloom.testing.oracle import normal
@@ -85,6 +86,50 @@ def rows_are_independent(component: Space) -> None:
             )
 
 
+@torch.no_grad()
+def draws_around_its_mode(component: Space) -> None:
+    """A `PosteriorCodec` without noise draws what it encodes; with ε, mode + L·ε, for an L that is not zero."""
+    image = next(_accepted(component))
+    module = awake(component.build(image=image)).double()
+    if isinstance(module, PosteriorCodec):
+        images = _images(image, 3)
+        posterior = module.posterior(images.clone())
+        expect(len(posterior) == 3, "a posterior of 3 rows", len(posterior))
+        mode = module.draw(posterior, None)
+        expect_close(mode, _encode(module, images), within=1e-10, what="draw(posterior(images), None)")
+        eps, other = normal(mode.shape, seed=1), normal(mode.shape, seed=2)
+        drawn = module.draw(posterior, eps)
+        expect(drawn.shape == mode.shape, f"draws of {tuple(mode.shape)}", tuple(drawn.shape))
+        expect(not torch.equal(drawn, mode), "another draw with noise than without", "the same")
+        sum_of_both = drawn + module.draw(posterior, other) - mode
+        both = module.draw(posterior, eps + other)
+        expect_close(both, sum_of_both, within=1e-10, what="draws to be the mode and a multiple of the noise")
+        for row in range(3):
+            alone = module.draw(module.posterior(images[row : row + 1].clone()), eps[row : row + 1])
+            expect_close(alone, drawn[row : row + 1], within=1e-10, what=f"draw of row {row} alone")
+
+
+def can_be_trained_whole(component: Space) -> None:
+    """A `TrainableCodec` reconstructs pictures of the same shape, a row alone alike, and trains every weight."""
+    image = next(_accepted(component))
+    module = awake(component.build(image=image)).double()
+    if isinstance(module, TrainableCodec):
+        images = _images(image, 3)
+        made = module.reconstruct(images.clone(), draws=Draws.of(0, range(3)))
+        back, cost = made.reconstructed_BCHW, made.regularisation_B
+        expect(back.shape == images.shape, f"reconstructions of {tuple(images.shape)}", tuple(back.shape))
+        expect(cost.shape == (3,), "a regularisation of (3,)", tuple(cost.shape))
+        alone = module.reconstruct(images[1:2].clone(), draws=Draws.of(0, [1]))
+        expect_close(alone.reconstructed_BCHW, back[1:2], within=1e-10, what="reconstruction of row 1 alone")
+        expect_close(alone.regularisation_B, cost[1:2], within=1e-10, what="regularisation of row 1 alone")
+        last = any(made.last_layer is weight for weight in module.parameters())
+        expect(last, "last_layer to be a weight of its own", tuple(made.last_layer.shape))
+        loss = (back * normal(back.shape, seed=9)).sum() + cost.sum()
+        torch.autograd.backward(loss)
+        bare = [n for n, w in module.named_parameters() if w.requires_grad and w.grad is None]
+        expect(not bare, "a gradient for every weight", f"none for {', '.join(bare[:5])}")
+
+
 def is_told_by_seed_and_weights(component: Space) -> None:
     """Equal seeds build equal weights, and the state_dict holds all that encoding and decoding depend on."""
     image = next(_accepted(component))
@@ -133,5 +178,7 @@ CHECKS: tuple[Check, ...] = (
     gives_back_the_picture,
     tells_pictures_apart,
     rows_are_independent,
+    draws_around_its_mode,
+    can_be_trained_whole,
     is_told_by_seed_and_weights,
 )
