@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from diffloom.bridge import SAME, Change, Entry, Foreign, Inferred, Rows
 from diffloom.errors import CheckpointError
-from diffloom_clip.architecture import CLIP_VOCABULARY
+from diffloom_clip.architecture import CLIP_VOCABULARY, TextArchitecture
 from diffloom_clip.clip_encoder import ClipEncoder
 from diffloom_clip.shapes import Shapes, architecture_of, encoder_of, heads, quick_gelu
 from diffloom_clip.tower import ClipTower
@@ -45,6 +45,18 @@ PICTURES = re.compile(r"vision_model\.|visual_projection\.|logit_scale$")
 PROJECTION = "text_projection.weight"
 END = (2, CLIP_VOCABULARY - 1)
 """Their end token: CLIP's, and a number that older configurations have in its place, which means the same."""
+EXPRESSED = (
+    "width",
+    "heads",
+    "layers",
+    "embed_dim",
+    "quick_gelu",
+    "context_length",
+    "vocab_size",
+    "mlp_ratio",
+    "norm_eps",
+)
+"""What their configuration can say of a tower; else it is as in OpenAI's."""
 ACTIVATIONS = {"quick_gelu": True, "gelu": False}
 
 
@@ -105,7 +117,7 @@ class TransformersText:
         return Inferred(encoder_of(architecture, pooled=shapes.embed_dim is not None, pad=pad), told=told)
 
     def entries(self, module: nn.Module) -> Iterator[Entry]:
-        """Raises CheckpointError for a tower that theirs cannot express."""
+        """What theirs has no layer for keeps its name, which no file of theirs has."""
         for ours in module.state_dict():
             name = ours.removeprefix(OURS)
             block = OUR_BLOCK.fullmatch(name)
@@ -114,12 +126,10 @@ class TransformersText:
                 layer = f"{self.prefix}encoder.layers.{block[1]}"
                 change: Change = Rows(len(theirs)) if len(theirs) > 1 else SAME
                 yield Entry(ours, tuple(f"{layer}.{part}.{block[3]}" for part in theirs), change)
-            elif name in AROUND:
-                yield Entry(ours, (self.prefix + AROUND[name],))
             elif name == "text_projection":
                 yield Entry(ours, (PROJECTION,), Transposed())
             else:
-                raise CheckpointError(f"this text tower has {name}, which transformers' CLIP has not")
+                yield Entry(ours, (self.prefix + AROUND.get(name, name),))
 
     def spare(self, module: nn.Module, names: Iterable[str]) -> Sequence[str]:
         """Position ids, the picture half, and what the tower was built without."""
@@ -150,9 +160,11 @@ class TransformersText:
             raise CheckpointError(
                 "diffusers' pipelines normalise the last block's tokens; this one reads them before"
             )
-        if tower.no_causal_mask or tower.embed_cls or tower.tokenizer or tower.gelu_tanh or tower.proj_bias:
+        usual = {name: field.default for name, field in TextArchitecture.model_fields.items()}
+        odd = [name for name, value in tower if name not in EXPRESSED and value != usual[name]]
+        if odd:
             raise CheckpointError(
-                "this text tower is none of transformers' CLIP: it attends, pools or reads otherwise"
+                f"transformers' CLIP has no text tower with {', '.join(odd)} as in this one"
             )
         return {
             "architectures": ["CLIPTextModelWithProjection" if part.pooled else "CLIPTextModel"],

@@ -258,17 +258,31 @@ def test_an_exported_tower_is_loaded_by_transformers(make: Maker, sort: str, tmp
             "say the same with `depth: 23` and `layer: last`",
         ),
         ({"architecture": "ViT-H-14", "final_norm": False}, "normalise the last block's tokens"),
-        ({"architecture": "ViT-B-16-SigLIP"}, "none of transformers' CLIP"),
+        ({"architecture": "coca_ViT-B-32"}, "no text tower with embed_cls as in this one"),
+        ({"architecture": "MobileCLIP-S1"}, "no text tower with no_causal_mask as in this one"),
+        (
+            {"architecture": "ViT-B-16-SigLIP"},
+            "no text tower with no_causal_mask, pool_type, proj_bias, tokenizer as",
+        ),
     ],
 )
 def test_what_transformers_cannot_express_is_not_exported(fields: dict[str, Any], message: str) -> None:
     writer = next(bridge for bridge in ClipText.bridges() if bridge.format == "transformers")
     with pytest.raises(CheckpointError, match=message):
         writer.config(Inferred(ClipEncoder.model_validate(fields)))
+
+
+def test_a_tower_of_another_sort_is_filled_by_its_own_bridge_alone() -> None:
+    """CoCa's learned token has no name in transformers' CLIP, and every bridge is asked for its names."""
     with torch.device("meta"):
-        learned_token = ClipEncoder.model_validate({"architecture": "coca_ViT-B-32"}).build()
-    with pytest.raises(CheckpointError, match="cls_emb, which transformers' CLIP has not"):
-        list(writer.entries(learned_token))
+        tower = ClipEncoder(architecture="coca_ViT-B-32").build()
+    state = {f"text.{name.removeprefix('text.')}": tensor for name, tensor in tower.state_dict().items()}
+    full = [
+        bridge
+        for bridge in ClipText.bridges()
+        if {name for entry in bridge.entries(tower) for name in entry.theirs} <= state.keys()
+    ]
+    assert [type(bridge).__name__ for bridge in full] == ["OpenClipCustomText"]
 
 
 @pytest.mark.parametrize(
