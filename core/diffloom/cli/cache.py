@@ -74,4 +74,5 @@ def cache(
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on after the last whole file", err=True)
         context.exit(130)
-    click.echo(f"{output} ({description.rows} latents in {description.shards} files)")
+    files = f"{description.shards} file{'s' if description.shards > 1 else ''}"
+    click.echo(f"{output} ({description.rows} latents in {files})")

@@ -10,7 +10,7 @@ from diffloom.bridge.filling import fill_weighted
 from diffloom.building import built
 from diffloom.config import Document
 from diffloom.errors import ConfigError, Problem
-from diffloom.kinds import Codec, LatentSpace, Weighted
+from diffloom.kinds import Codec, LatentSpace
 from diffloom.latents.encoder import LatentEncoder
 from diffloom.latents.model import LatentModel
 from diffloom.registry import Registry

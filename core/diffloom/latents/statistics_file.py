@@ -99,10 +99,14 @@ class StatisticsFile:
         mark = "\ufeff" if content.startswith(codecs.BOM_UTF8) else ""
         text = with_statistics(content.decode("utf-8-sig"), statistics)
         if text is None:
-            raise self._problem(
-                "space",
-                "has no keys in this file itself; write its statistics into one that extends it, with "
-                f"-o {self._beside}",
+            raise ConfigError(
+                [
+                    Problem(
+                        self.file,
+                        "space: has no keys in this file itself; write its statistics into one that extends it, with "
+                        f"-o {self._beside}",
+                    )
+                ]
             )
         return mark + text
 
