@@ -1,0 +1,130 @@
+"""Small models of other programs, with random weights made here; their libraries imported once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from diffloom.bridge.export.clip_words import clip_words
+from diffloom_clip.library import open_clip
+
+SD_UNET = {
+    "sample_size": 8,
+    "block_out_channels": (32, 64),
+    "layers_per_block": 1,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    "cross_attention_dim": 32,
+    "attention_head_dim": 2,
+}
+TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "hidden_act": "quick_gelu",
+    "eos_token_id": 49407,
+    "bos_token_id": 49406,
+    "vocab_size": 49408,
+}
+VAE = {
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "latent_channels": 4,
+    "sample_size": 16,
+}
+SD_SCHEDULER = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "set_alpha_to_one": True,
+    "steps_offset": 1,
+}
+ANSWERS = {
+    "model.diffusion_model.heads": "2",
+    "cond_stage_model.heads": "4",
+    "cond_stage_model.activation": "quick_gelu",
+    "first_stage_model.norm_groups": "4",
+    "image_size": "16",
+}
+"""What the names and shapes of the small model do not say in a single file."""
+
+
+def stirred(module: nn.Module, seed: int) -> nn.Module:
+    """Every parameter moved, so that none is where all networks begin."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return module.eval()
+
+
+@pytest.fixture(scope="session")
+def diffusers() -> ModuleType:
+    """diffusers; open_clip comes first, since both stumble over a torchvision without its operators."""
+    open_clip()
+    import diffusers
+
+    return diffusers
+
+
+@pytest.fixture(scope="session")
+def tokenizer(diffusers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """transformers' tokenizer of CLIP, by what it fills up with: `end` or `zero`."""
+    from transformers import CLIPTokenizer
+
+    def make(pad: str) -> Any:
+        folder = tmp_path_factory.mktemp("tokenizer")
+        for name, text in clip_words(pad=pad, length=77).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return CLIPTokenizer.from_pretrained(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sd_folder(
+    diffusers: ModuleType, tokenizer: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A pipeline like Stable Diffusion 1.x, saved by diffusers."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=stirred(diffusers.AutoencoderKL(**VAE), 1),
+        text_encoder=stirred(CLIPTextModel(CLIPTextConfig(**TEXT)), 2),
+        tokenizer=tokenizer("end"),
+        unet=stirred(diffusers.UNet2DConditionModel(**SD_UNET), 3),
+        scheduler=diffusers.DDIMScheduler(**SD_SCHEDULER),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    folder = tmp_path_factory.mktemp("theirs") / "sd"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ddpm_folder(diffusers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline of pixels, saved by diffusers."""
+    unet = diffusers.UNet2DModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+    )
+    folder = tmp_path_factory.mktemp("theirs") / "ddpm"
+    diffusers.DDIMPipeline(stirred(unet, 4), diffusers.DDIMScheduler()).save_pretrained(folder)
+    return folder
