@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+import diffloom
 from diffloom import config, pictures
 from diffloom.checkpoint import open_checkpoint
 from diffloom.config import AutoencoderDocument
@@ -211,6 +212,17 @@ def test_what_cannot_be_trained(
         train_tiny(tmp_path / "run", text=FILE.replace(old, new, 1))
     assert str(caught.value) == message
     assert not (tmp_path / "run" / "config.resolved.yaml").exists()
+
+
+def test_it_is_no_model_to_sample(whole: Path, parts: Path) -> None:
+    """Sampling says so; the network alone is there, with the averaged weights, and gives pictures back."""
+    with pytest.raises(ConfigError, match=r"step-00000012\.safetensors: is an autoencoder by itself"):
+        diffloom.load(whole, plugins=(str(parts),), device="cpu")
+    codec = diffloom.load_component(whole, plugins=(str(parts),), device="cpu")
+    averages = open_checkpoint(whole / "checkpoints" / "step-00000012.safetensors").group("ema")
+    for name, tensor in codec.state_dict().items():
+        assert torch.equal(tensor, averages[f"space.{name}"])
+    assert codec.decode(codec.encode(torch.zeros(2, 1, 8, 8))).shape == (2, 1, 8, 8)
 
 
 def test_two_of_a_criterion_have_names_of_their_own(plugins: Plugins) -> None:
