@@ -32,11 +32,15 @@ class PosteriorCodec(Codec, Protocol):
     """A codec that encodes a picture as a distribution. `encode` gives its mode."""
 
     def posterior(self, images_BCHW: Tensor) -> Tensor:
-        """All there is to know of the distributions, as one tensor (B, …): what a cache of latents keeps."""
+        """All there is to know of the distributions, as one tensor (B, …): what a cache of latents keeps. It is the
+        same with any normalisation, which `draw` applies.
+        """
         ...
 
     def draw(self, posterior: Tensor, eps_BCHW: Tensor | None) -> Tensor:
-        """Points of the space: with standard normal noise shaped like them, or (None) the modes."""
+        """Points of the space: with standard normal noise shaped like them, or (None) the modes. Each number is its
+        mode and, times a deviation of its own, its noise.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from diffloom.kinds import ImageInfo, PosteriorCodec, Space, TrainableCodec
+from diffloom.kinds import ImageInfo, LatentSpace, PosteriorCodec, Space, TrainableCodec
 from diffloom.process import Draws
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
 from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
@@ -109,6 +109,37 @@ def draws_around_its_mode(component: Space) -> None:
             expect_close(alone, drawn[row : row + 1], within=1e-10, what=f"draw of row {row} alone")
 
 
+@torch.no_grad()
+def normalises_as_it_says(component: Space) -> None:
+    """A `LatentSpace` gives (latent − shift)·scale of what it gives unnormalised; a posterior is the same with any
+    normalisation, and of a draw each number is moved by its own noise alone. Calibration and caches rest on this."""
+    if not isinstance(component, LatentSpace):
+        return
+    image = next(_accepted(component))
+    bare, scaled = (
+        component.unnormalised(),
+        component.unnormalised().model_copy(update={"shift": 0.25, "scale": 0.5}),
+    )
+    plain, module = (awake(space.build(image=image)).double() for space in (bare, scaled))
+    module.load_state_dict(plain.state_dict())
+    images = _images(image, 2)
+    latents = _encode(plain, images)
+    what = "encode() to give (latent - shift) * scale"
+    expect_close(_encode(module, images), (latents - 0.25) * 0.5, within=1e-10, what=what)
+    if isinstance(plain, PosteriorCodec) and isinstance(module, PosteriorCodec):
+        posterior = plain.posterior(images.clone())
+        what = "a posterior to be the same with another normalisation"
+        expect_close(module.posterior(images.clone()), posterior, within=1e-10, what=what)
+        eps = normal(latents.shape, seed=1)
+        drawn = plain.draw(posterior, eps)
+        what = "draw() to give (latent - shift) * scale"
+        expect_close(module.draw(posterior, eps), (drawn - 0.25) * 0.5, within=1e-10, what=what)
+        some = normal(latents.shape, seed=2) > 0
+        what = "each number of a draw to depend on its own noise alone"
+        halves = torch.where(some, drawn, plain.draw(posterior, None))
+        expect_close(plain.draw(posterior, eps * some), halves, within=1e-10, what=what)
+
+
 def can_be_trained_whole(component: Space) -> None:
     """A `TrainableCodec` reconstructs pictures of the same shape, a row alone alike, and trains every weight."""
     image = next(_accepted(component))
@@ -179,6 +210,7 @@ CHECKS: tuple[Check, ...] = (
     tells_pictures_apart,
     rows_are_independent,
     draws_around_its_mode,
+    normalises_as_it_says,
     can_be_trained_whole,
     is_told_by_seed_and_weights,
 )
