@@ -15,11 +15,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffloom.bridge import Foreign, MemoryTensors, fill
-from diffloom_clip import ClipEncoder, ClipTower
+from diffloom.bridge import Bridge, Foreign, Inferred, MemoryTensors, fill
+from diffloom_clip import ClipEncoder, ClipText, ClipTower
 from diffloom_clip.library import open_clip
 from diffloom_clip.transformers_bridge import TransformersText
 
+Theirs = tuple[nn.Module, Callable[[], Tensor], dict[str, Any] | None]
+"""A model, what it makes of the ids, and its configuration."""
 SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 
 
@@ -125,3 +127,59 @@ def prefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         name if name.startswith("text_") else f"text_model.{name}": tensor for name, tensor in state.items()
     }
+
+
+PICTURE = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 32}
+TEXT = {"width": 64, "heads": 1, "layers": 3}
+
+
+@pytest.fixture(scope="session")
+def rows() -> Tensor:
+    """A short row of token ids, and a full one."""
+    return torch.tensor([[49406, 736, 2368, 49407, *[0] * 73], [49406, *range(300, 375), 49407]])
+
+
+@pytest.fixture(scope="session")
+def make_theirs(
+    library: ModuleType, their_model: Callable[..., nn.Module], rows: Tensor
+) -> Callable[[str], Theirs]:
+    """A model of theirs by what it is, what it makes of the ids, and its configuration."""
+    from transformers import CLIPConfig, CLIPModel
+
+    def clip(sort: str) -> Theirs:
+        torch.manual_seed(1)
+        fields = {"embed_dim": 24, "vision_cfg": PICTURE, "text_cfg": TEXT, "quick_gelu": True}
+        if sort == "open_clip":
+            one = library.CLIP(**fields).eval()
+            return one, lambda: one.encode_text(rows), None
+        if sort == "open_clip, custom text":
+            two = library.CustomTextCLIP(**fields).eval()
+            return two, lambda: two.encode_text(rows), None
+        if sort == "transformers, whole":
+            sizes = {
+                "hidden_size": 32,
+                "intermediate_size": 128,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+            }
+            three = CLIPModel(CLIPConfig(text_config=sizes, vision_config=sizes, projection_dim=24)).eval()
+            return three, lambda: three.get_text_features(rows).pooler_output, three.config.to_dict()
+        projected = sort == "transformers, projected"
+        four = their_model(projected=projected, hidden_act="gelu")
+        read = (lambda: four(rows).text_embeds) if projected else (lambda: four(rows).last_hidden_state)
+        return four, read, four.config.to_dict()
+
+    return clip
+
+
+@pytest.fixture(scope="session")
+def recognised() -> Callable[[Foreign], tuple[Bridge, Inferred]]:
+    """The one bridge that knows these weights, and what it makes of them."""
+
+    def one(foreign: Foreign) -> tuple[Bridge, Inferred]:
+        bridges = list(ClipText.bridges())
+        found = [(bridge, inferred) for bridge in bridges if (inferred := bridge.infer(foreign)) is not None]
+        ((bridge, inferred),) = found
+        return bridge, inferred
+
+    return one
