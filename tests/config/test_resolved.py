@@ -111,6 +111,7 @@ image:
   channels: 1
 space:
   type: diffloom/pixel
+weights: null
 conditioners:
   label:
     type: diffloom/label
@@ -118,6 +119,7 @@ conditioners:
     classes: 10
 backbone:
   type: acme-moon/crater
+  weights: null
   learn_variance: false
   first:
     type: acme-moon/leading

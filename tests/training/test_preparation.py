@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diffloom import config
@@ -60,3 +61,29 @@ def test_unlabelled_use_of_labelled_data(tmp_path: Path, tiny: Path, train_tiny:
     start, end = text.index("conditioners:"), text.index("backbone:")
     folder = train_tiny(tmp_path / "run", text=text[:start] + text[end:]).folder
     assert "conditioners: {}\n" in (folder / "config.resolved.yaml").read_text()
+
+
+def test_what_data_leave_out_has_a_default_where_the_conditioner_has_one(
+    tmp_path: Path, plugins: Plugins
+) -> None:
+    """Sizes, which data seldom tell: `size_crop` takes the model's picture."""
+    source = {
+        "image": {"size": 8, "channels": 1},
+        "conditioners": {
+            "label": {"type": "class_label", "dropout": 0.1},
+            "size": {"type": "size_crop", "width": 8},
+        },
+        "backbone": {"type": "unet", "channels": [8], "norm_groups": 4, "attention_resolutions": []},
+        "schedule": "linear",
+        "prediction": "epsilon",
+        "sampling": {"sampler": "ddim", "steps": 2},
+        "data": "digits",
+        "train": {"steps": 1, "batch_size": 2, "lr": 1e-3},
+    }
+    resolved = config.load(source, registry=plugins.registry)
+    prepared = prepare(resolved.document)
+    example = prepared.examples.example(3, np.random.default_rng(0))
+    size = prepared.document.conditioners["size"]
+    assert example.conditions == {"label": 3, "size": size.default(resolved.document.setting)}
+    trained = train(resolved, tmp_path / "run", plugins=plugins)
+    assert trained.step == 1

@@ -10,6 +10,7 @@ from diffloom.errors import ConfigError, DataError, Problem
 from diffloom.kinds import Conditioner, DataInfo, Examples
 from diffloom.process import keyed_generator
 from diffloom.registry import did_you_mean
+from diffloom.training.defaults import with_defaults
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def prepare(document: AnyDocument) -> Prepared:
         raise DataError("data: there are no examples")
     train = document.train
     if isinstance(document, Document):
+        examples = with_defaults(examples, document)
         document = _learned(document, examples, seed=train.seed)
     return Prepared(document, train, examples)
 

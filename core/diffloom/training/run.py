@@ -24,6 +24,7 @@ from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
 from diffloom.process import Draws
 from diffloom.training.changes import changes, require_resumable
+from diffloom.training.defaults import with_defaults
 from diffloom.training.diffusion import DiffusionTask
 from diffloom.training.feed import Feed
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
@@ -175,7 +176,7 @@ class _Session:
         shape: tuple[int, ...] = document.image.info.shape
         if isinstance(document, Document) and document.latents is not None:
             cached = open_cache(Path(document.latents), document, task.module["space"], examples)
-            examples, shape = cached, cached.shape
+            examples, shape = with_defaults(cached, document), cached.shape
         return Feed(
             examples=examples,
             keys=task.conditions,
