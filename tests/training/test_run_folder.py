@@ -117,7 +117,7 @@ def test_one_process_at_a_time(tmp_path: Path, train_tiny: TrainTiny) -> None:
         with pytest.raises(RunError) as caught:
             train_tiny(tmp_path / "run", "train.steps=6", resume=True)
         assert str(caught.value) == (
-            f"{tmp_path / 'run'}: another process (id {other.pid}) is training in it; "
+            f"{tmp_path / 'run'}: another process (id {other.pid}) is at work in it; "
             "wait for it, or choose another -o"
         )
     finally:

@@ -25,10 +25,10 @@ class Moments:
 
     def add(self, mean_BCHW: Tensor, deviation_BCHW: Tensor | None = None) -> None:
         """Take in a batch of numbers; or of distributions, by their means and standard deviations."""
-        x_CN = mean_BCHW.double().cpu().transpose(0, 1).flatten(1)
+        x_CN = mean_BCHW.cpu().double().transpose(0, 1).flatten(1)
         inner_C = torch.zeros_like(self._mean_C)
         if deviation_BCHW is not None:
-            inner_C = deviation_BCHW.double().cpu().square().sum(dim=(0, 2, 3))
+            inner_C = deviation_BCHW.cpu().double().square().sum(dim=(0, 2, 3))
         count, mean_C = x_CN.shape[1], x_CN.mean(1)
         squares_C = (x_CN - mean_C[:, None]).square().sum(1) + inner_C
         total = self.count + count

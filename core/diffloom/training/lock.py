@@ -1,4 +1,4 @@
-"""One process at a time in a run folder.
+"""One process at a time in a run folder, or in a cache's.
 
 A POSIX record lock: the kernel releases it however the process ends, and processes forked from the holder (those
 that read data) do not inherit it, so that they cannot keep a folder locked after a kill.
@@ -34,7 +34,7 @@ class FolderLock:
                 error, BlockingIOError | PermissionError
             ):  # POSIX allows either for a lock that is held
                 raise RunError(
-                    f"{folder}: another process (id {holder}) is training in it; wait for it, or choose another -o"
+                    f"{folder}: another process (id {holder}) is at work in it; wait for it, or choose another -o"
                 ) from error
             raise RunError(
                 f"{folder}: cannot be locked: {error.strerror}; choose a folder on another disk"
