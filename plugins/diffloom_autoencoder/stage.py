@@ -52,19 +52,22 @@ class Stage(nn.Module):
         known: dict[nn.GroupNorm, Moments] = {}
         out_BCHW: Tensor | None = None
         while out_BCHW is None:
-            met: list[UnknownMomentsError] = []
+            parts: list[Moments] = []
             for extent in self._tiles(x_BCHW, tile, known):
                 try:
                     y_BCHW = extent.core(self(extent.seen.of(x_BCHW), extent))
                 except UnknownMomentsError as unknown:
-                    met.append(unknown)
+                    norm = unknown.norm
+                    parts.append(
+                        unknown.moments
+                    )  # not the exception, which holds the tile's frames and tensors
                     continue
                 if out_BCHW is None:
                     height, width = (int(side * self.scale) for side in x_BCHW.shape[2:])
                     out_BCHW = y_BCHW.new_empty((*y_BCHW.shape[:2], height, width))
                 extent.window.at(self.scale.numerator, self.scale.denominator).of(out_BCHW).copy_(y_BCHW)
-            if met:
-                known[met[0].norm] = Moments.together([unknown.moments for unknown in met])
+            if parts:
+                known[norm] = Moments.together(parts)
         return out_BCHW
 
     def _tiles(self, x_BCHW: Tensor, tile: int, known: dict[nn.GroupNorm, Moments]) -> Iterator[Tile]:
