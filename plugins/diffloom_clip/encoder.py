@@ -67,12 +67,15 @@ class ClipTextEncoder(nn.Module):
         if self.null_condition == "empty":
             return self.encode([""]).map(lambda slot: slot.expand(count, *slot.shape[1:]))
         towers = self._towers()
-        tokens = [tower.architecture.width for tower in towers if tower.tokens]
+        read = [tower.architecture for tower in towers if tower.tokens]
         pooled = [tower.architecture.pooled_width for tower in towers if tower.pooled]
-        length = self.chunks * towers[0].architecture.context_length
         like = next(self.parameters())
         return Condition(
-            tokens_BLD=like.new_zeros(count, length, sum(tokens)) if tokens else None,
+            tokens_BLD=like.new_zeros(
+                count, self.chunks * read[0].context_length, sum(architecture.width for architecture in read)
+            )
+            if read
+            else None,
             vector_BD=like.new_zeros(count, sum(pooled)) if pooled else None,
         )
 

@@ -72,11 +72,6 @@ class ClipTower(nn.Module):
         """Where it computes."""
         return next(self.parameters()).device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """What it computes in."""
-        return next(self.parameters()).dtype
-
 
 def _text_transformer(architecture: TextArchitecture) -> nn.Module:
     text: nn.Module = open_clip().model._build_text_tower(
