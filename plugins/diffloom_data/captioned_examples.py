@@ -28,5 +28,5 @@ class CaptionedExamples:
         """Picture `index` and a caption: crop, flip and then which of several captions are drawn from `rng`."""
         picture_CHW = self.album.picture(index, rng)
         several = self.captions[index]
-        caption = several[0] if len(several) == 1 else several[int(rng.integers(len(several)))]
+        caption = several[int(rng.integers(len(several)))]  # a choice of one draws nothing
         return Example(image_CHW=picture_CHW, conditions={self.condition: caption})

@@ -76,6 +76,13 @@ class TestBytePairs:
         assert library.decode(words, skip_special_tokens=False) == wanted
         assert not {0, 1, 2} & set(words), "no text spells the beginning, the end or what fills up"
 
+    @pytest.mark.parametrize("mark", SPECIAL)
+    def test_a_mark_that_is_typed_is_text(self, pairs, mark):
+        ids = pairs.ids(f"red {mark} heart")
+        assert ids.count(1) == ids.count(2) == 1
+        assert 0 not in ids
+        assert pairs.library.decode(ids[1:-1], skip_special_tokens=False) == f" red {mark} heart"
+
     @given(st.text(string.printable))
     def test_capitals_are_small_letters(self, text):
         tokenizer = tokenizer_of(learned(CAPTIONS, entries=400))
