@@ -47,18 +47,14 @@ class DiffusersCrossAttentionUNet:
         kinds = [] if vector else [f"{name} {options[name]!r}" for name in VECTOR_OPTIONS]
         CONDITION.refuse(foreign, [*unknown(options), *inexpressible(options), *kinds])
         assert vector is not None
-        heads, given = heads_of(options) or {}, answer(foreign, "image_size") or options["sample_size"]
+        heads, given = heads_of(options), answer(foreign, "image_size") or options["sample_size"]
         height, width = each(given or SIDE, 2)
-        told = [
-            "attention_head_dim is the number of heads: "
-            + ", ".join(f"{name} {value} at every level" for name, value in heads.items()),
-            *([f"a vector of {vector[0]} numbers: {vector[1]}"] if vector[0] else []),
-            *(
-                []
-                if given
-                else [f"a space of {SIDE} × {SIDE}, for want of sample_size or --assume image_size="]
-            ),
-        ]
+        ((name, number),) = heads.items()
+        told = [f"attention_head_dim is the number of heads: {name} {number} at every level"]
+        if vector[0]:
+            told.append(f"a vector of {vector[0]} numbers: {vector[1]}")
+        if not given:
+            told.append(f"a space of {SIDE} × {SIDE}, for want of sample_size or --assume image_size=")
         return inferred(
             CrossAttentionUNet,
             foreign,
@@ -76,7 +72,7 @@ class DiffusersCrossAttentionUNet:
                 vector=vector[0],
                 tokens=options["cross_attention_dim"][-1],
             ),
-            told=told,
+            told=[*told, *CONDITION.ignored(foreign)],
         )
 
     def entries(self, module: nn.Module) -> Iterator[Entry]:

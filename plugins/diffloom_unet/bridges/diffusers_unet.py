@@ -63,7 +63,10 @@ class DiffusersUNet:
             channels_out=options["out_channels"],
             size=(height, width),
             condition=ConditionInfo(classes=options["num_class_embeds"] or 0),
-            told=[f"pixels attend at {listed(resolutions)} of {height} × {width}, and in the middle"],
+            told=[
+                f"pixels attend at {listed(resolutions)} of {height} × {width}, and in the middle",
+                *UNET.ignored(foreign),
+            ],
         )
 
     def entries(self, module: nn.Module) -> Iterator[Entry]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from diffloom.bridge import Tensors
 from diffloom.errors import CheckpointError
+from diffloom_unet.bridges.inference import listed
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ class Layout:
 
     def described(self) -> str:
         """One line for a reader."""
-        levels = f"levels {_said(self.channels)} wide, of {self.blocks_per_level} blocks each"
+        levels = f"levels {listed(self.channels)} wide, of {self.blocks_per_level} blocks each"
         if not self.tokens:
-            return f"{levels}; pixels attend at levels {_said(self.attending)} and in the middle"
-        depths = f"{_said(self.depths)} deep, {self.middle_depth} in the middle"
+            return f"{levels}; pixels attend at levels {listed(self.attending)} and in the middle"
+        depths = f"{listed(self.depths)} deep, {self.middle_depth} in the middle"
         return f"{levels}; transformers {depths}, read tokens {self.tokens} wide"
 
 
@@ -122,7 +123,3 @@ def _shape(tensors: Tensors, name: str) -> tuple[int, ...]:
     if name not in tensors:
         raise CheckpointError(f"{tensors.place}: names of a U-Net without {name}, which tells its shape")
     return tensors.shape(name)
-
-
-def _said(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers)) or "none"

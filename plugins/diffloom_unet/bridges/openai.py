@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import nn
 
@@ -12,15 +12,14 @@ from diffloom.errors import CheckpointError
 from diffloom.kinds import ConditionInfo
 from diffloom_unet.bridges import openai_names
 from diffloom_unet.bridges.inference import answer, inferred, listed, size_choices
-from diffloom_unet.bridges.layout import read_layout
+from diffloom_unet.bridges.layout import Layout, read_layout
 from diffloom_unet.bridges.openai_habits import fields_of, head_choices, heads_of, require_habits
 from diffloom_unet.bridges.published import Published, published
 from diffloom_unet.component import UNet
 
-Order = Literal["legacy", "new"]
-ORDERS = {
-    "attention_order=legacy": "queries, keys and values of each head together",
-    "attention_order=new": "all queries, then all keys, then all values",
+ORDERS: dict[str, str] = {
+    "legacy": "queries, keys and values of each head together",
+    "new": "all queries, then all keys, then all values",
 }
 
 
@@ -31,7 +30,7 @@ class OpenAIUNet:
     """
 
     format: ClassVar[str] = "openai"
-    order: ClassVar[Order] = "legacy"
+    order: ClassVar[str] = "legacy"
 
     def infer(self, foreign: Foreign) -> Inferred | None:
         layout = read_layout(foreign.tensors)
@@ -41,17 +40,12 @@ class OpenAIUNet:
         heads, order, size = heads_of(foreign, known), _order(foreign, known), answer(foreign, "image_size")
         size = size or (known.side if known else None)
         one = heads.get("heads") == 1
-        sizes = size_choices(len(layout.channels), layout.attending)
-        questions = {
-            **({} if heads else {"how many heads attention has": head_choices(layout)}),
-            **({} if order or one else {"how its projection is ordered": ORDERS}),
-            **({} if size else {"how large pictures are": sizes}),
-        }
-        if questions or size is None:
+        open_questions = _open_questions(layout, heads=bool(heads), order=bool(order) or one, size=bool(size))
+        if open_questions or size is None:
             raise AmbiguousError(
                 foreign.tensors.place,
-                f"neither names nor shapes say {' and '.join(questions)}",
-                {answer: meaning for choices in questions.values() for answer, meaning in choices.items()},
+                f"neither names nor shapes say {' and '.join(open_questions)}",
+                {word: meaning for choices in open_questions.values() for word, meaning in choices.items()},
             )
         if self.order != ("legacy" if one else order):
             return None
@@ -97,8 +91,18 @@ class OpenAIUNetNewOrder(OpenAIUNet):
 def _order(foreign: Foreign, known: Published | None) -> str | None:
     """The user's answer to how attention's projection is ordered, or else the published."""
     said = foreign.assume.get("attention_order")
-    if said is not None and f"attention_order={said}" not in ORDERS:
-        raise CheckpointError(
-            f"{foreign.tensors.place}: --assume attention_order={said}: it is legacy or new"
-        )
+    if said is not None and said not in ORDERS:
+        words = " or ".join(ORDERS)
+        raise CheckpointError(f"{foreign.tensors.place}: --assume attention_order={said}: it is {words}")
     return said or (known.order if known else None)
+
+
+def _open_questions(layout: Layout, *, heads: bool, order: bool, size: bool) -> dict[str, dict[str, str]]:
+    """What is still not known, each question with its choices; true is what is known."""
+    orders = {f"attention_order={name}": meaning for name, meaning in ORDERS.items()}
+    questions = (
+        (heads, "how many heads attention has", head_choices(layout)),
+        (order, "how its projection is ordered", orders),
+        (size, "how large pictures are", size_choices(len(layout.channels), layout.attending)),
+    )
+    return {question: choices for known, question, choices in questions if not known}

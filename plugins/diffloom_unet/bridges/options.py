@@ -23,6 +23,8 @@ class OptionTable:
     """Those that we translate, with their defaults."""
     fixed: Mapping[str, Any]
     """Those that must stand at their defaults for the network to be one of ours."""
+    idle: str
+    """The one that says something of networks only that are refused for another."""
 
     def read(self, foreign: Foreign) -> dict[str, Any] | None:
         """The values of the translated options; None when it is no network of that class.
@@ -49,6 +51,12 @@ class OptionTable:
             ),
         )
         return {name: given.get(name, value) for name, value in self.translated.items()}
+
+    def ignored(self, foreign: Foreign) -> list[str]:
+        """A line that names the options which theirs has not, such as those of an average that was saved with it."""
+        known = {*self.translated, *self.fixed, self.idle}
+        unknown = [name for name in foreign.config or () if name not in known and not name.startswith("_")]
+        return [f"ignored, as {self.of} has no such options: {', '.join(unknown)}"] if unknown else []
 
     def refuse(self, foreign: Foreign, problems: Iterable[str]) -> None:
         """Raises CheckpointError if there are problems."""
@@ -96,6 +104,7 @@ UNET = OptionTable(
         "add_attention": True,
         "class_embed_type": None,
     },
+    idle="num_train_timesteps",
 )
 """U-Nets whose pixels attend to each other only."""
 
@@ -152,5 +161,6 @@ CONDITION = OptionTable(
         "mid_block_only_cross_attention": None,
         "cross_attention_norm": None,
     },
+    idle="addition_embed_type_num_heads",
 )
-"""U-Nets that read tokens. `num_train_timesteps` and `addition_embed_type_num_heads` serve networks refused here."""
+"""U-Nets that read tokens."""

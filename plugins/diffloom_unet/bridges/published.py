@@ -1,4 +1,8 @@
-"""Networks everybody has the weights of, by what their names and shapes tell; what these do not tell is published."""
+"""Networks everybody has the weights of, by what their names and shapes tell, and what these leave open.
+
+From the configurations of latent-diffusion, Stable Diffusion and generative-models, and the flags in the READMEs of
+guided-diffusion and improved-diffusion.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from diffloom_unet.bridges.layout import Layout
 
 @dataclass(frozen=True)
 class Published:
-    """What names and shapes leave open."""
+    """One network."""
 
     of: str
     """Whose network it is."""

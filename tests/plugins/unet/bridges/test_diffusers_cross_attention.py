@@ -64,8 +64,7 @@ def test_the_options_are_theirs() -> None:
         for name, parameter in inspect.signature(UNet2DConditionModel.__init__).parameters.items()
         if name != "self"
     }
-    del theirs["addition_embed_type_num_heads"]  # serves an embedding of texts that is refused
-    assert {**CONDITION.translated, **CONDITION.fixed} == theirs
+    assert {**CONDITION.translated, **CONDITION.fixed, CONDITION.idle: 64} == theirs
 
 
 # float32 sums in another order (one projection for q, k and v) differ by some units in the last place, 1e-7 each

@@ -54,8 +54,7 @@ def test_the_options_are_theirs() -> None:
         for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
         if name != "self"
     }
-    del theirs["num_train_timesteps"]  # serves a learned embedding of time, which is refused
-    assert {**UNET.translated, **UNET.fixed} == theirs
+    assert {**UNET.translated, **UNET.fixed, UNET.idle: None} == theirs
 
 
 def test_every_number_arrives_once() -> None:
@@ -224,9 +223,7 @@ def test_the_size_is_asked_for() -> None:
     state_dict, config = small(sample_size=None)
     with pytest.raises(AmbiguousError) as caught:
         infer(state_dict, config)
-    assert "--assume image_size=64: levels that attend are named by their pixels, of 64, 64/2" in str(
-        caught.value
-    )
+    assert "  --assume image_size=64: pixels attend at 32 of 64\n" in str(caught.value)
     assert infer(state_dict, config, image_size="16").part.attention_resolutions == (8,)
     with pytest.raises(CheckpointError, match="--assume image_size=large: it is a number from 1 on"):
         infer(state_dict, config, image_size="large")
@@ -234,6 +231,12 @@ def test_the_size_is_asked_for() -> None:
 
 def test_the_answer_goes_before_the_configuration() -> None:
     assert infer(*small(), image_size="32").shapes["space"] == SpaceInfo(channels=3, height=32, width=32)
+
+
+def test_options_that_theirs_has_not_are_told() -> None:
+    state_dict, config = small()
+    told = infer(state_dict, {**config, "_name_or_path": "x", "decay": 0.999, "power": 1.0}).told
+    assert told[1:] == ("ignored, as UNet2DModel has no such options: decay, power",)
 
 
 def test_another_class_is_none_of_ours() -> None:

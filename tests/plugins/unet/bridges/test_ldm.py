@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ def test_what_is_told() -> None:
 
 
 def test_heads_are_asked_for(make_theirs: Make) -> None:
-    written = theirs_of(ours_of(make_theirs("SD 1.x"))[1], LDMUNet())
+    written = theirs_of(small_sd(make_theirs), LDMUNet())
     with pytest.raises(AmbiguousError) as caught:
         infer(written)
     answers = [line.split()[1] for line in str(caught.value).splitlines()[1:]]
@@ -167,7 +168,7 @@ def test_heads_are_asked_for(make_theirs: Make) -> None:
     ],
 )
 def test_answers_that_do_not_fit(assume: dict[str, str], told: str, make_theirs: Make) -> None:
-    written = theirs_of(ours_of(make_theirs("SD 1.x"))[1], LDMUNet())
+    written = theirs_of(small_sd(make_theirs), LDMUNet())
     with pytest.raises(CheckpointError, match=told):
         infer(written, **assume)
 
@@ -189,7 +190,7 @@ def test_answers_that_do_not_fit(assume: dict[str, str], told: str, make_theirs:
 @pytest.mark.parametrize("change", ["renamed", "missing", "extra", "misshapen"])
 def test_one_wrong_key_is_refused_and_named(change: str, name: str, make_theirs: Make) -> None:
     """The weights make no network of their own, and do not fill the one that they were made of."""
-    _, ours = ours_of(make_theirs("SD 1.x"))
+    ours = small_sd(make_theirs)
     weights = theirs_of(ours, LDMUNet())
     if change in ("renamed", "extra"):
         weights[f"{name}s"] = weights[name]
@@ -210,6 +211,12 @@ def test_one_wrong_key_is_refused_and_named(change: str, name: str, make_theirs:
         fill(ours, MemoryTensors(weights), LDMUNet())
     assert all(line in str(caught.value) for line in told[change])
     assert same(ours.state_dict(), before)
+
+
+@cache
+def small_sd(make_theirs: Make) -> nn.Module:
+    """Our network like SD 1.x's, made once; not to be changed."""
+    return ours_of(make_theirs("SD 1.x"))[1]
 
 
 def load(weights: Mapping[str, Tensor]) -> None:
