@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from diffloom.bridge.export.clip_words import clip_words
+from diffloom.plugins import load_registry
+from diffloom.registry import Registry
 from diffloom_clip.library import open_clip
 
 SD_UNET = {
@@ -22,6 +24,16 @@ SD_UNET = {
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
     "cross_attention_dim": 32,
     "attention_head_dim": 2,
+}
+PIXELS = {
+    "sample_size": 8,
+    "in_channels": 3,
+    "out_channels": 3,
+    "block_out_channels": (32, 64),
+    "layers_per_block": 1,
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+    "attention_head_dim": 32,
 }
 TEXT = {
     "hidden_size": 32,
@@ -70,6 +82,12 @@ def stirred(module: nn.Module, seed: int) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
+def registry() -> Registry:
+    """Every installed component."""
+    return load_registry()
+
+
+@pytest.fixture(scope="session")
 def diffusers() -> ModuleType:
     """diffusers; open_clip comes first, since both stumble over a torchvision without its operators."""
     open_clip()
@@ -115,16 +133,114 @@ def sd_folder(
 
 
 @pytest.fixture(scope="session")
+def xl_folder(
+    diffusers: ModuleType, tokenizer: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A pipeline like Stable Diffusion XL, saved by diffusers."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    second = {"hidden_size": 16, "num_attention_heads": 2, "hidden_act": "gelu", "projection_dim": 24}
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32 + 16,
+        attention_head_dim=(2, 4),
+        transformer_layers_per_block=(1, 2),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24 + 6 * 8,
+    )
+    pipeline = diffusers.StableDiffusionXLPipeline(
+        vae=stirred(diffusers.AutoencoderKL(**VAE, scaling_factor=0.13025, force_upcast=False), 1),
+        text_encoder=stirred(CLIPTextModel(CLIPTextConfig(**TEXT)), 2),
+        text_encoder_2=stirred(CLIPTextModelWithProjection(CLIPTextConfig(**{**TEXT, **second})), 5),
+        tokenizer=tokenizer("end"),
+        tokenizer_2=tokenizer("zero"),
+        unet=stirred(unet, 3),
+        scheduler=diffusers.DDIMScheduler(**SD_SCHEDULER),
+    )
+    folder = tmp_path_factory.mktemp("theirs") / "xl"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ldm_folder(diffusers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline of a codebook's latents without a condition, saved by diffusers."""
+    vqvae = diffusers.VQModel(**{**VAE, "latent_channels": 3, "num_vq_embeddings": 16})
+    unet = diffusers.UNet2DModel(**PIXELS)
+    pipeline = diffusers.LDMPipeline(
+        vqvae=stirred(vqvae, 6),
+        unet=stirred(unet, 4),
+        scheduler=diffusers.DDIMScheduler(**SD_SCHEDULER),
+    )
+    folder = tmp_path_factory.mktemp("theirs") / "ldm"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_folder(diffusers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline like latent-diffusion's text-to-image, saved by diffusers."""
+    from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import LDMBertConfig, LDMBertModel
+    from transformers import BertTokenizer
+
+    folder = tmp_path_factory.mktemp("theirs")
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "a",
+        "red",
+        "heart",
+        "two",
+        "cats",
+        "&",
+        "dog",
+        ",",
+    ]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    bert = LDMBertConfig(
+        vocab_size=20,
+        max_position_embeddings=77,
+        encoder_layers=1,
+        encoder_ffn_dim=64,
+        encoder_attention_heads=2,
+        head_dim=8,
+        d_model=16,
+    )
+    levels = {
+        "block_out_channels": (
+            4,
+            4,
+            4,
+            4,
+        ),  # its pipeline divides pictures by 8, whatever the autoencoder does
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+    }
+    unet = diffusers.UNet2DConditionModel(**{**SD_UNET, "sample_size": 4, "cross_attention_dim": 16})
+    pipeline = diffusers.LDMTextToImagePipeline(
+        vqvae=stirred(diffusers.AutoencoderKL(**{**VAE, **levels}), 1),
+        bert=stirred(LDMBertModel(bert), 7),
+        tokenizer=BertTokenizer(str(folder / "vocab.txt")),
+        unet=stirred(unet, 3),
+        scheduler=diffusers.DDIMScheduler(**SD_SCHEDULER),
+    )
+    pipeline.save_pretrained(folder / "bert")
+    return folder / "bert"
+
+
+@pytest.fixture(scope="session")
 def ddpm_folder(diffusers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline of pixels, saved by diffusers."""
-    unet = diffusers.UNet2DModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-    )
+    unet = stirred(diffusers.UNet2DModel(**PIXELS), 4)
     folder = tmp_path_factory.mktemp("theirs") / "ddpm"
-    diffusers.DDIMPipeline(stirred(unet, 4), diffusers.DDIMScheduler()).save_pretrained(folder)
+    diffusers.DDIMPipeline(unet, diffusers.DDIMScheduler()).save_pretrained(folder)
     return folder

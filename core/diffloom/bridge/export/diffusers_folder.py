@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,10 @@ def export_diffusers(model: OwnModel, dest: Path) -> tuple[str, ...]:
         index |= {key: [None, None] for key in ("safety_checker", "feature_extractor", "image_encoder")}
         index["requires_safety_checker"] = False
     if name == "StableDiffusionXLPipeline":
-        index["force_zeros_for_empty_prompt"] = _prompt(model).null_condition == "zeros"
+        index["force_zeros_for_empty_prompt"] = _conditioner(model, "prompt").null_condition == "zeros"
+        # the network sees one vector; how much of it is a size is the conditioner's affair
+        sized = {**pieces[UNET].config, "addition_time_embed_dim": _conditioner(model, "size").width}
+        pieces[UNET] = replace(pieces[UNET], config=sized)
     scheduler, told = write_scheduler(model.document)
     index["scheduler"] = ["diffusers", scheduler["_class_name"]]
     texts["scheduler/scheduler_config.json"] = json_text(scheduler)
@@ -87,7 +90,7 @@ def pipeline_of(model: OwnModel) -> str:
             return "LDMPipeline"
         raise _no_pipeline(f"latents of {autoencoder} without a condition (it has one for VQModel)")
     if kinds == {"prompt": "clip_text"} and len(model.at(PROMPT)) == 1:
-        if _prompt(model).null_condition != "empty":
+        if _conditioner(model, "prompt").null_condition != "empty":
             raise _no_pipeline("one text encoder with zeros for no prompt")
         return "StableDiffusionPipeline"
     if kinds == {"prompt": "clip_text", "size": SIZES} and len(model.at(PROMPT)) == 2:
@@ -149,8 +152,8 @@ def _towers(model: OwnModel, pipeline: str) -> Iterator[tuple[str, OwnNetwork]]:
         yield ("text_encoder" if index == 0 else f"text_encoder_{index + 1}"), tower
 
 
-def _prompt(model: OwnModel) -> Any:
-    return model.document.conditioners["prompt"]
+def _conditioner(model: OwnModel, key: str) -> Any:
+    return model.document.conditioners[key]
 
 
 def _no_pipeline(what: str) -> CheckpointError:

@@ -31,6 +31,8 @@ GUIDANCE = {
 """The scale that the pipelines with prompts draw with."""
 PIPELINES = (*GUIDANCE, "DDPMPipeline", "DDIMPipeline", "LDMPipeline")
 """Those whose parts are all understood."""
+VOCABULARIES = ("tokenizer.json", "vocab.txt")
+"""The files of BERT's tokenizer, either of which says all of it."""
 LEFT_OUT = {
     "safety_checker": "it judges finished pictures",
     "feature_extractor": "it prepares pictures for other parts",
@@ -51,6 +53,7 @@ def read_pipeline_folder(folder: Path, reading: Reading) -> ForeignModel:
             "diffloom.load_component loads single parts of any"
         )
     parts = {key for key, value in index.items() if isinstance(value, list) and value != [None, None]}
+    used = {"tokenizer"} if "bert" in parts else set()
     strangers = parts - {"unet", "scheduler", *SPACES, *TOWERS, *LEFT_OUT}
     if strangers:
         raise CheckpointError(f"{folder}: no {name} that is known here has {', '.join(sorted(strangers))}")
@@ -68,7 +71,7 @@ def read_pipeline_folder(folder: Path, reading: Reading) -> ForeignModel:
         space=space,
         conditions=_prompts(folder, index, backbone, reading) if parts & TOWERS.keys() else None,
         mathematics=read_scheduler(read_json(scheduler), place=str(scheduler)),
-        told=tuple(f"{key}: left out; {LEFT_OUT[key]}" for key in sorted(parts & LEFT_OUT.keys())),
+        told=tuple(f"{key}: left out; {LEFT_OUT[key]}" for key in sorted(parts & LEFT_OUT.keys() - used)),
     )
 
 
@@ -90,8 +93,9 @@ def _prompts(folder: Path, index: Mapping[str, Any], backbone: Known, reading: R
     towers = [reading.component(key, "conditioner", part_of(folder, key)) for key in keys]
     words = [part_of(folder, TOWERS[key]) for key in keys]
     if keys == ["bert"]:
-        vocabulary = reading.assume.get("tokenizer") or words[0] / "vocab.txt"
-        return prompt_conditions(towers, scale=GUIDANCE[name], tokenizer=str(vocabulary))
+        there = [str(words[0] / file) for file in VOCABULARIES if (words[0] / file).exists()]
+        tokenizer = reading.assume.get("tokenizer") or next(iter(there), None)
+        return prompt_conditions(towers, scale=GUIDANCE[name], tokenizer=tokenizer)
     towers = [tower.changed(pad=_pad(folder)) for tower, folder in zip(towers, words, strict=True)]
     if "XL" not in name:
         return prompt_conditions(towers, scale=GUIDANCE[name])
