@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import torch
 from torch import nn
 
+from diffloom.building import built
 from diffloom.config.document import Document
-from diffloom.errors import ConfigError, Problem
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
 from diffloom.process import Process, keyed_generator
@@ -25,19 +22,19 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
     initial = keyed_generator(seed, 0, 0, "weights")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(initial.integers(2**63)))
-        space = _built("space", document.space.build, image=image)
+        space = built("space", document.space.build, image=image)
         conditioners = nn.ModuleDict(
             {
-                key: _built(f"conditioners.{key}", part.build, setting=document.setting, codec=space)
+                key: built(f"conditioners.{key}", part.build, setting=document.setting, codec=space)
                 for key, part in document.conditioners.items()
             }
         )
-        condition = _built("conditioners", lambda: document.condition_info)
-        backbone = _built("backbone", document.backbone.build, space=document.space_info, condition=condition)
+        condition = built("conditioners", lambda: document.condition_info)
+        backbone = built("backbone", document.backbone.build, space=document.space_info, condition=condition)
     process = Process(
-        schedule=_built("schedule", document.schedule.build),
-        prediction=_built("prediction", document.prediction.build),
-        variance=_built("variance", document.variance.build),
+        schedule=built("schedule", document.schedule.build),
+        prediction=built("prediction", document.prediction.build),
+        variance=built("variance", document.variance.build),
     )
     return Pipeline(
         document=document,
@@ -45,16 +42,3 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
         process=process,
         registry=registry or load_registry(),
     )
-
-
-T = TypeVar("T")
-
-
-def _built(place: str, build: Callable[..., T], **shapes: object) -> T:
-    """`build(**shapes)`, a ValueError of it told with its place in the configuration."""
-    try:
-        return build(**shapes)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError([Problem(place, str(error))]) from error
