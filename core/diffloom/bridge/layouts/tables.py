@@ -26,6 +26,8 @@ TABLES = (
     "posterior_mean_coef2",
 )
 """What latent-diffusion keeps in every checkpoint, by its names."""
+STEEPEST = 0.5
+"""No linear schedule ends with a larger β; over many times ᾱ would vanish."""
 ROUNDINGS = 16
 """How many of its type's roundings a stored number may be off by."""
 
@@ -60,7 +62,7 @@ def _candidates(key: str, table: Tensor) -> list[Schedule]:
     if key == "alphas_cumprod":
         table = 1 - table / torch.cat([torch.ones(1, dtype=torch.float64), table[:-1]])
     first, last = (float(f"{beta:.3g}") for beta in table[[0, -1]].tolist())
-    if not 0 < first <= last < 1:
+    if not 0 < first <= last < STEEPEST:
         return [cosine]
     return [
         LinearSchedule(steps=length, beta_start=first, beta_end=last),
