@@ -21,12 +21,10 @@ from diffloom_unet.bridges.diffusers_levels import (
     spread,
     uneven,
 )
-from diffloom_unet.bridges.inference import answer, inferred
+from diffloom_unet.bridges.inference import SIDE, answer, inferred
 from diffloom_unet.bridges.options import CONDITION
 from diffloom_unet.cross_attention import CrossAttentionUNet
 
-SIDE = 64
-"""The side of a space where nothing says which: the network is the same at every one."""
 SIZE_WAVES = 256
 """Numbers that SDXL writes each size as. No tensor of the network tells them."""
 

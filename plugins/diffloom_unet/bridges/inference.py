@@ -14,6 +14,8 @@ from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
 
 SIZES = (16, 32, 64, 128, 256, 512)
 """Sides of a space that are offered where nothing says which."""
+SIDE = 64
+"""The side that is taken where nothing says which and the network is the same at every one."""
 
 
 def inferred(

@@ -11,14 +11,18 @@ from diffloom.bridge import AmbiguousError, Entry, Foreign, Inferred
 from diffloom.errors import CheckpointError
 from diffloom.kinds import ConditionInfo
 from diffloom_unet.bridges import openai_names
-from diffloom_unet.bridges.inference import answer, inferred
+from diffloom_unet.bridges.inference import SIDE, answer, inferred
 from diffloom_unet.bridges.layout import read_layout
-from diffloom_unet.bridges.openai_habits import fields_of, head_choices, heads_of, require_habits
+from diffloom_unet.bridges.openai_habits import (
+    HEADS,
+    fields_of,
+    head_choices,
+    heads_of,
+    require_habits,
+    source,
+)
 from diffloom_unet.bridges.published import published
 from diffloom_unet.cross_attention import CrossAttentionUNet
-
-SIDE = 64
-"""The side of a space where nothing says which: the network is the same at every one."""
 
 
 class LDMUNet:
@@ -42,7 +46,7 @@ class LDMUNet:
         words = " and ".join(f"{name} {value}" for name, value in heads.items())
         told = [
             layout.described(),
-            f"tokens {layout.tokens} wide, {words}: {known.of if known else 'as you say'}",
+            f"tokens {layout.tokens} wide, {words}: {source(foreign, known, *HEADS)}",
             f"a space of {side} × {side}; the network is the same in another, --assume image_size=",
         ]
         return inferred(

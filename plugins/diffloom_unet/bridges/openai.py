@@ -13,7 +13,14 @@ from diffloom.kinds import ConditionInfo
 from diffloom_unet.bridges import openai_names
 from diffloom_unet.bridges.inference import answer, inferred, listed, size_choices
 from diffloom_unet.bridges.layout import Layout, read_layout
-from diffloom_unet.bridges.openai_habits import fields_of, head_choices, heads_of, require_habits
+from diffloom_unet.bridges.openai_habits import (
+    HEADS,
+    fields_of,
+    head_choices,
+    heads_of,
+    require_habits,
+    source,
+)
 from diffloom_unet.bridges.published import Published, published
 from diffloom_unet.component import UNet
 
@@ -51,12 +58,14 @@ class OpenAIUNet:
             return None
         resolutions = tuple(size >> level for level in layout.attending)
         words = " and ".join(f"{name} {value}" for name, value in heads.items())
-        told = [
-            layout.described(),
-            f"{words}, {'' if one else f'{order} order, '}pictures of {size} × {size}: "
-            + (known.of if known else "as you say"),
-            f"pixels attend at {listed(resolutions)} of {size}",
-        ]
+        told = [layout.described(), f"{words}: {source(foreign, known, *HEADS)}"]
+        if not one:
+            told.append(
+                f"{self.order} order, {ORDERS[self.order]}: {source(foreign, known, 'attention_order')}"
+            )
+        told.append(
+            f"pixels attend at {listed(resolutions)} of {size}: {source(foreign, known, 'image_size')}"
+        )
         return inferred(
             UNet,
             foreign,

@@ -19,6 +19,8 @@ HABITS: Mapping[str, Any] = {
     "time_frequency_shift": 0,
 }
 """Fields that are the same in all of theirs."""
+HEADS = ("heads", "head_channels")
+"""Questions of which one is answered."""
 COUNTS = (1, 2, 4, 8, 16)
 WIDTHS = (8, 16, 32, 64, 128)
 """Numbers of heads and widths of one that are offered, where they divide."""
@@ -38,10 +40,16 @@ def fields_of(layout: Layout) -> dict[str, Any]:
 
 def heads_of(foreign: Foreign, known: Published | None) -> dict[str, int]:
     """`heads` or `head_channels`: the user's answer, or else the published; empty where both are silent."""
-    said = {name: value for name in ("heads", "head_channels") if (value := answer(foreign, name))}
+    said = {name: value for name in HEADS if (value := answer(foreign, name))}
     if said or known is None:
         return said
     return {"heads": known.heads} if known.heads else {"head_channels": known.head_channels or 0}
+
+
+def source(foreign: Foreign, known: Published | None, *questions: str) -> str:
+    """Who answers these questions, for a reader: the user before the published."""
+    said = any(question in foreign.assume for question in questions)
+    return known.of if known and not said else "as you say"
 
 
 def head_choices(layout: Layout) -> dict[str, str]:

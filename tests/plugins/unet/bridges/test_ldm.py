@@ -147,6 +147,16 @@ def test_what_is_told() -> None:
     )
 
 
+def test_the_user_s_heads_go_before_the_published() -> None:
+    with torch.device("meta"):
+        built = CrossAttentionUNet(heads=8).build(
+            space=SpaceInfo(4, 64, 64), condition=ConditionInfo(tokens=768)
+        )
+    inferred = infer(theirs_of(built, LDMUNet()), head_channels="40")
+    assert (inferred.part.heads, inferred.part.head_channels) == (None, 40)
+    assert inferred.told[1] == "tokens 768 wide, head_channels 40: as you say"
+
+
 def test_heads_are_asked_for(make_theirs: Make) -> None:
     written = theirs_of(small_sd(make_theirs), LDMUNet())
     with pytest.raises(AmbiguousError) as caught:

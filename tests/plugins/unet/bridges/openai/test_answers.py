@@ -56,8 +56,9 @@ def test_everything_is_asked_at_once(weights: dict[str, Tensor]) -> None:
 def test_what_is_told(weights: dict[str, Tensor]) -> None:
     assert infer(weights, **ANSWERS).told == (
         "levels 32, 64 wide, of 2 blocks each; pixels attend at levels 1 and in the middle",
-        "heads 2, legacy order, pictures of 16 × 16: as you say",
-        "pixels attend at 8 of 16",
+        "heads 2: as you say",
+        "legacy order, queries, keys and values of each head together: as you say",
+        "pixels attend at 8 of 16: as you say",
         "6 channels out: predictions of 3, and their variances",
     )
 

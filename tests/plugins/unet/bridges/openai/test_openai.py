@@ -250,3 +250,21 @@ def test_published_networks_are_known_by_names_and_shapes(name: str, guided: Mak
     assert inferred.shapes["condition"] == ConditionInfo(
         classes=flags.get("classes", 0), concat=3 if into == 6 else 0
     )
+
+
+def test_the_user_s_answers_go_before_the_published(guided: Make) -> None:
+    with torch.device("meta"):
+        weights = guided(**ADM).state_dict()
+    _, published = known(weights)
+    assert published.told[1:4] == (
+        "head_channels 64: ImageNet and LSUN 256, Dhariwal & Nichol 2021",
+        "legacy order, queries, keys and values of each head together: ImageNet and LSUN 256, Dhariwal & Nichol 2021",
+        "pixels attend at 32, 16, 8 of 256: ImageNet and LSUN 256, Dhariwal & Nichol 2021",
+    )
+    bridge, answered = known(weights, heads="4", attention_order="new", image_size="128")
+    assert (bridge.format, answered.part.heads) == ("openai_new_order", 4)
+    assert answered.told[1:4] == (
+        "heads 4: as you say",
+        "new order, all queries, then all keys, then all values: as you say",
+        "pixels attend at 16, 8, 4 of 128: as you say",
+    )
