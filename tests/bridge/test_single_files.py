@@ -1,5 +1,5 @@
-"""Whole models in one file, and back. Oracles: diffusers' own converter from such files, the pictures of the folder that
-holds the same weights, latent-diffusion's tables written out in numpy, and the bits that went in."""
+"""Whole models in one file, and back. Oracles: diffusers' own converter from such files, the pictures of the folder
+that holds the same weights, latent-diffusion's tables written out in numpy, and the bits that went in."""
 
 from __future__ import annotations
 
