@@ -58,9 +58,7 @@ class Stage(nn.Module):
                     y_BCHW = extent.core(self(extent.seen.of(x_BCHW), extent))
                 except UnknownMomentsError as unknown:
                     norm = unknown.norm
-                    parts.append(
-                        unknown.moments
-                    )  # not the exception, which holds the tile's frames and tensors
+                    parts.append(unknown.moments)  # alone: the exception holds every tensor of the tile
                     continue
                 if out_BCHW is None:
                     height, width = (int(side * self.scale) for side in x_BCHW.shape[2:])

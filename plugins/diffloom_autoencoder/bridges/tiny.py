@@ -80,8 +80,8 @@ class Taesd(DiffusersTiny):
         found = super().infer(foreign) if foreign.config is None else None
         if found is None and any(re.match(r"\d+\.conv\.\d\.weight$", name) for name in foreign.tensors):
             raise CheckpointError(
-                f"{foreign.tensors.place}: is one side of a tiny autoencoder; give both, with `encoder.` and "
-                "`decoder.` in front of their tensors' names"
+                f"{foreign.tensors.place}: is one side of a tiny autoencoder; put the other's file beside it, named "
+                "alike but for `encoder` and `decoder`"
             )
         return found
 
