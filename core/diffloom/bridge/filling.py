@@ -116,12 +116,13 @@ def _best(
     if highest == 0:
         return None
     (_, network, bridge), *others = [one for one in found if one[0] == highest]
-    alike = [bridge, *(other for _, theirs, other in others if theirs is network)]
-    return network, bridge if len(alike) == 1 else _recognising(network, alike)
+    entries = list(bridge.entries(module))
+    rivals = [b for _, theirs, b in others if theirs is network and list(b.entries(module)) != entries]
+    return network, _recognising(network, [bridge, *rivals]) if rivals else bridge
 
 
 def _recognising(network: Network, bridges: Sequence[Bridge]) -> Bridge:
-    """Of bridges with the same names for the same network, the one that knows the weights as its program's."""
+    """Of bridges with the same names and other numbers behind them, the one that knows the weights as its own."""
     opened = network.opened
     try:
         known = (

@@ -9,6 +9,7 @@ from typing import Any
 
 from diffloom.bridge.sources.mapped import open_mapped
 from diffloom.bridge.sources.pickled import read_pickle
+from diffloom.bridge.sources.sides import open_sides, sides_of
 from diffloom.bridge.sources.weight_files import check_index, find_weight_files, read_json
 from diffloom.bridge.tensors import Tensors
 from diffloom.checkpoint.stored import PICKLE_SUFFIXES, is_pickle
@@ -42,7 +43,10 @@ def open_weights(path: Path, *, pickle: bool, assume: Mapping[str, str]) -> Open
 
 def _file(path: Path, pickle: bool, assume: Mapping[str, str]) -> Opened:
     if not is_pickle(path):
-        return Opened(open_mapped([path]))
+        sides = sides_of(path)
+        if sides is None:
+            return Opened(open_mapped([path]))
+        return Opened(open_sides(sides), told=(f"both sides: {', '.join(file.name for file in sides.values())}",))
     if not pickle:
         raise CheckpointError(
             f"{path}: is a pickle; pass --pickle (in Python, pickle=True) to read its tensors, and nothing but "
