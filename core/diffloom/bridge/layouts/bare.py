@@ -71,5 +71,9 @@ def _mathematics(learns_variance: bool, reading: Reading, place: str) -> Mathema
         "variance": "learned_range" if learns_variance else "fixed_large",
         "sampling": {"sampler": "ddpm", "steps": STEPS, "spacing": "linspace", "clip": 1.0},
     }
-    told = f"drawn as published: ddpm, {STEPS} steps, variance {sections['variance']}, prediction epsilon"
-    return Mathematics(sections, (told,))
+    schedule = SCHEDULES[word]
+    told = (
+        f"schedule: {schedule.canonical}, {schedule.length} times, as you say",
+        f"sampling: as published; ddpm, {STEPS} steps, variance {sections['variance']}, prediction epsilon",
+    )
+    return Mathematics(sections, told)

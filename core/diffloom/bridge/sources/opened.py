@@ -46,7 +46,9 @@ def _file(path: Path, pickle: bool, assume: Mapping[str, str]) -> Opened:
         sides = sides_of(path)
         if sides is None:
             return Opened(open_mapped([path]))
-        return Opened(open_sides(sides), told=(f"both sides: {', '.join(file.name for file in sides.values())}",))
+        return Opened(
+            open_sides(sides), told=(f"both sides: {', '.join(file.name for file in sides.values())}",)
+        )
     if not pickle:
         raise CheckpointError(
             f"{path}: is a pickle; pass --pickle (in Python, pickle=True) to read its tensors, and nothing but "
