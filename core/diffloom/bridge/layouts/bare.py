@@ -24,6 +24,8 @@ SCHEDULES: Mapping[str, Schedule] = {
     "cosine:4000": CosineSchedule(steps=4000),
 }
 """Those of guided-diffusion (1000 times) and improved-diffusion (4000); the linear one's ends shrink as T grows."""
+LEARNED = "diffloom/learned_range"
+"""The variance between β̃ and β that a network predicts (Nichol & Dhariwal 2021, eq. 15)."""
 STEPS = 250
 """How many of them the published samples were drawn with."""
 
@@ -60,15 +62,15 @@ def _mathematics(learns_variance: bool, reading: Reading, place: str) -> Mathema
             for name, schedule in SCHEDULES.items()
         }
         raise AmbiguousError(place, "nothing says which schedule it was trained with", choices)
-    if learns_variance and not any(variance.learned for variance in reading.registry.of_kind("variance")):  # type: ignore[attr-defined]
+    if learns_variance and ("variance", LEARNED) not in reading.registry.components:
         raise CheckpointError(
-            f"{place}: predicts its variances too, and no installed plugin has a variance that is learned; "
+            f"{place}: predicts its variances too, and there is no {LEARNED} that reads them; "
             "diffloom.load_component loads the bare network"
         )
     sections: dict[str, Any] = {
         "schedule": plain(SCHEDULES[word]),
         "prediction": "epsilon",
-        "variance": "learned_range" if learns_variance else "fixed_large",
+        "variance": LEARNED if learns_variance else "fixed_large",
         "sampling": {"sampler": "ddpm", "steps": STEPS, "spacing": "linspace", "clip": 1.0},
     }
     schedule = SCHEDULES[word]

@@ -104,7 +104,7 @@ def _schedule(config: Mapping[str, Any], place: str) -> Schedule:
 
 
 def _word(config: Mapping[str, Any], key: str, default: str, known: Any, place: str) -> str:
-    word = config.get(key, default)
+    word = config.get(key) or default  # null is their word for nothing said
     if word not in known:
         raise CheckpointError(f"{place}: {key} {word!r} is none of {', '.join(known)}; nothing was loaded")
     return str(word)
