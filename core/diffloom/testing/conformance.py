@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,4 +112,6 @@ def _examined(
 
 def _fields(component: Component) -> str:
     """The fields that are not at their defaults."""
-    return ", ".join(f"{name}={getattr(component, name)!r}" for name in sorted(component.model_fields_set))
+    return ", ".join(
+        f"{name}={reprlib.repr(getattr(component, name))}" for name in sorted(component.model_fields_set)
+    )

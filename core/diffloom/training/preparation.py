@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from diffloom.config import AnyDocument, Document, lint
 from diffloom.config.document import Train
 from diffloom.errors import ConfigError, DataError, Problem
-from diffloom.kinds import Conditioner, DataInfo, Examples
+from diffloom.kinds import Conditioner, DataInfo, Examples, Weighted
 from diffloom.process import keyed_generator
 from diffloom.registry import did_you_mean
 from diffloom.training.defaults import with_defaults
@@ -53,12 +53,21 @@ def _learned(document: Document, examples: Examples, *, seed: int) -> Document:
                 f"conditioners.{key}: the data give no condition {key!r}{did_you_mean(key, first)} "
                 f"(they give: {there}); name the conditioner after one of these, or remove it"
             )
-        learned[key] = conditioner.learn(key, examples.info)
+        learned[key] = _with_known_weights(conditioner, document).learn(key, examples.info)
         _require_takes(learned[key], key, first[key], examples.info)
+        if isinstance(conditioner, Weighted):
+            learned[key] = learned[key].model_copy(update={"weights": conditioner.weights})
     completed = document.model_copy(update={"conditioners": learned})
     if problems := lint(completed):  # again: what was learned may not fit the other parts
         raise ConfigError(problems)
     return completed
+
+
+def _with_known_weights(conditioner: Conditioner, document: Document) -> Conditioner:
+    """A conditioner that learns nothing which the whole model's weights know already, such as a vocabulary."""
+    if document.weights is None or not isinstance(conditioner, Weighted):
+        return conditioner
+    return conditioner.model_copy(update={"weights": document.weights})
 
 
 def _require_takes(conditioner: Conditioner, key: str, first: object, data: DataInfo) -> None:
