@@ -8,13 +8,16 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-wheel lint fix docs clean
+.PHONY: help demo demo-latent test test-wheel lint fix docs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/installed-demo ## train on handwritten digits, draw some, and judge them: about 3 minutes
 	$(BIN)/python docs/demo/digits.py
+
+demo-latent: $(VENV)/installed-demo ## the same in the latents of an autoencoder trained first: about 5 minutes
+	$(BIN)/python docs/demo/digits_latent.py
 
 test: $(VENV)/installed-test ## run all the tests: under 20 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
