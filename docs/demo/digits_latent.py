@@ -1,7 +1,7 @@
 """The same demo in latents: train an autoencoder of the digits, measure its latents, train a model of these, judge.
 
-Run by `make demo-latent`; alone: `python docs/demo/digits_latent.py [FOLDER]`. The folder gets `runs/autoencoder_digits`
-and `runs/digits_latent`.
+Run by `make demo-latent`; alone: `python docs/demo/digits_latent.py [FOLDER]`. The folder gets the runs
+`runs/autoencoder_digits` and `runs/digits_latent`.
 """
 
 from __future__ import annotations
