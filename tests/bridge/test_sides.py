@@ -43,5 +43,7 @@ def test_either_file_names_both(named: int, sides: tuple[Path, Path, torch.nn.Mo
 def test_one_side_alone_is_refused(sides: tuple[Path, Path, torch.nn.Module], tmp_path: Path) -> None:
     alone = tmp_path / "tae_encoder.safetensors"
     alone.write_bytes(sides[0].read_bytes())
-    with pytest.raises(CheckpointError, match="is one side of a tiny autoencoder; put the other's file beside it"):
+    with pytest.raises(
+        CheckpointError, match="is one side of a tiny autoencoder; put the other's file beside it"
+    ):
         diffloom.load_component(alone, device="cpu")
