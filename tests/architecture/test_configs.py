@@ -29,7 +29,14 @@ class NoWeights(Backbone):
 
 
 def test_the_promised_configurations_are_there():
-    assert {path.stem for path in CONFIGS} >= {"digits", "digits_latent", "emoji_text", "emoji_latent", "sd15", "sdxl"}
+    assert {path.stem for path in CONFIGS} >= {
+        "digits",
+        "digits_latent",
+        "emoji_text",
+        "emoji_latent",
+        "sd15",
+        "sdxl",
+    }
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

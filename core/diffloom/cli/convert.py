@@ -16,7 +16,9 @@ def answers(context: click.Context, parameter: click.Parameter, given: tuple[str
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise click.BadParameter(f"{text!r}: expected KEY=VALUE, such as prediction=v", context, parameter)
+            raise click.BadParameter(
+                f"{text!r}: expected KEY=VALUE, such as prediction=v", context, parameter
+            )
         found[key] = value
     return found
 
@@ -32,8 +34,12 @@ def answers(context: click.Context, parameter: click.Parameter, given: tuple[str
     metavar="KEY=VALUE",
     help="The answer to what neither names nor shapes decide; a refusal lists the choices. Several may be given.",
 )
-@click.option("--pickle", is_flag=True, help="Read pickles too: their tensors, and nothing else that is in them.")
-@click.option("--dtype", type=click.Choice(DTYPES), help="Store weights in this type. [default: the source's]")
+@click.option(
+    "--pickle", is_flag=True, help="Read pickles too: their tensors, and nothing else that is in them."
+)
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), help="Store weights in this type. [default: the source's]"
+)
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
 def convert(
     source: str,
