@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from diffloom.process.schedule import TableSchedule
     from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
     from diffloom.process.types import CLEAN, Denoised, Level, Process, Step
-    from diffloom.process.variances import FixedLarge, FixedLargeVariance, FixedSmall, FixedSmallVariance
+    from diffloom.process.variances import (
+        FixedLarge,
+        FixedLargeVariance,
+        FixedSmall,
+        FixedSmallVariance,
+        LearnedRange,
+        LearnedRangeVariance,
+    )
 
 __all__ = [
     "CLEAN",
@@ -32,6 +39,8 @@ __all__ = [
     "FixedLargeVariance",
     "FixedSmall",
     "FixedSmallVariance",
+    "LearnedRange",
+    "LearnedRangeVariance",
     "Level",
     "LinearSchedule",
     "Posterior",
@@ -61,6 +70,13 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "schedule": ["TableSchedule"],
         "schedules": ["CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"],
         "types": ["CLEAN", "Denoised", "Level", "Process", "Step"],
-        "variances": ["FixedLarge", "FixedLargeVariance", "FixedSmall", "FixedSmallVariance"],
+        "variances": [
+            "FixedLarge",
+            "FixedLargeVariance",
+            "FixedSmall",
+            "FixedSmallVariance",
+            "LearnedRange",
+            "LearnedRangeVariance",
+        ],
     },
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from diffloom.hooks import hookimpl
 from diffloom.process.predictions import EpsilonPrediction, VPrediction, X0Prediction
 from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
-from diffloom.process.variances import FixedLargeVariance, FixedSmallVariance
+from diffloom.process.variances import FixedLargeVariance, FixedSmallVariance, LearnedRangeVariance
 
 if TYPE_CHECKING:
     from diffloom.registrar import Registrar
@@ -25,5 +25,6 @@ def diffloom_register(registrar: Registrar) -> None:
         VPrediction,
         FixedSmallVariance,
         FixedLargeVariance,
+        LearnedRangeVariance,
     ):
         registrar.add(component)

@@ -1,6 +1,7 @@
 """Variance of the reverse step p(x_s | x_t) (Ho et al. 2020, section 3.2). Only floats, so no torch import.
 
 A step over a stride of times takes the β of the stride, 1 − ᾱ_t/ᾱ_s, where eq. 7 has β_t.
+Legend: B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from diffloom.kinds import Variance
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from diffloom.process.types import Denoised, Level
 
 
@@ -38,6 +41,33 @@ class FixedLarge:
         return 0.0 if following.is_clean else math.sqrt(Posterior.between(current, following).beta)
 
 
+class LearnedRange:
+    """From β̃ to β, evenly in the logarithm, each pixel as the network says (Nichol & Dhariwal 2021, eq. 15).
+
+    Its output is −1 for β̃ and 1 for β, and nothing keeps it in between, as nothing does in the paper. 0 into the
+    clean level, whose β̃ has no logarithm; guided-diffusion puts β̃₂ there, which its sampler never adds.
+    """
+
+    def std(self, current: Level, following: Level, denoised: Denoised) -> Tensor | float:
+        """The root of exp(v·log β + (1 − v)·log β̃), shaped as x_BCHW; the number 0 where s is clean.
+
+        Raises ValueError where the network has given no variance.
+        """
+        from diffloom.process.forward import Posterior
+
+        if denoised.variance_BCHW is None:
+            raise ValueError(
+                "learned_range reads the second half of the network's output, and there is none: "
+                "make the denoiser with learned_variance=True"
+            )
+        if following.is_clean:
+            return 0.0
+        posterior = Posterior.between(current, following)
+        v_BCHW = (denoised.variance_BCHW + 1) / 2
+        log_large, log_small = math.log(posterior.beta), math.log(posterior.variance)
+        return ((v_BCHW * log_large + (1 - v_BCHW) * log_small) / 2).exp()  # eq. 15
+
+
 class FixedSmallVariance(Variance):
     """Fixed at β̃, the posterior's (Ho et al. 2020)."""
 
@@ -56,3 +86,14 @@ class FixedLargeVariance(Variance):
     def build(self) -> FixedLarge:
         """The variance."""
         return FixedLarge()
+
+
+class LearnedRangeVariance(Variance):
+    """From the posterior's β̃ to the forward step's β, as the network says (Nichol & Dhariwal 2021)."""
+
+    name = "learned_range"
+    learned = True
+
+    def build(self) -> LearnedRange:
+        """The variance."""
+        return LearnedRange()
