@@ -24,8 +24,8 @@ SCHEDULES: Mapping[str, Schedule] = {
     "cosine:4000": CosineSchedule(steps=4000),
 }
 """Those of guided-diffusion (1000 times) and improved-diffusion (4000); the linear one's ends shrink as T grows."""
-LEARNED = "diffloom/learned_range"
-"""The variance between β̃ and β that a network predicts (Nichol & Dhariwal 2021, eq. 15)."""
+PLAIN = 1000
+"""So many times reach the network as they are; of others, improved-diffusion makes 0 … 999 unless told otherwise."""
 STEPS = 250
 """How many of them the published samples were drawn with."""
 
@@ -55,6 +55,22 @@ def read_bare(opened: Opened, reading: Reading) -> ForeignModel:
 
 
 def _mathematics(learns_variance: bool, reading: Reading, place: str) -> Mathematics:
+    schedule = _schedule(reading, place)
+    variance = "learned_range" if learns_variance else "fixed_large"  # Nichol & Dhariwal 2021, eq. 15
+    sections: dict[str, Any] = {
+        "schedule": plain(schedule),
+        "prediction": "epsilon",
+        "variance": variance,
+        "sampling": {"sampler": "ddpm", "steps": STEPS, "spacing": "linspace", "clip": 1.0},
+    }
+    told = (
+        f"schedule: {schedule.canonical}, {schedule.length} times, as you say",
+        f"sampling: as published; ddpm, {STEPS} steps, variance {variance}, prediction epsilon",
+    )
+    return Mathematics(sections, told)
+
+
+def _schedule(reading: Reading, place: str) -> Schedule:
     word = reading.assume.get("schedule")
     if word is None or word not in SCHEDULES:
         choices = {
@@ -62,20 +78,13 @@ def _mathematics(learns_variance: bool, reading: Reading, place: str) -> Mathema
             for name, schedule in SCHEDULES.items()
         }
         raise AmbiguousError(place, "nothing says which schedule it was trained with", choices)
-    if learns_variance and ("variance", LEARNED) not in reading.registry.components:
-        raise CheckpointError(
-            f"{place}: predicts its variances too, and there is no {LEARNED} that reads them; "
-            "diffloom.load_component loads the bare network"
-        )
-    sections: dict[str, Any] = {
-        "schedule": plain(SCHEDULES[word]),
-        "prediction": "epsilon",
-        "variance": LEARNED if learns_variance else "fixed_large",
-        "sampling": {"sampler": "ddpm", "steps": STEPS, "spacing": "linspace", "clip": 1.0},
-    }
     schedule = SCHEDULES[word]
-    told = (
-        f"schedule: {schedule.canonical}, {schedule.length} times, as you say",
-        f"sampling: as published; ddpm, {STEPS} steps, variance {sections['variance']}, prediction epsilon",
-    )
-    return Mathematics(sections, told)
+    if schedule.length != PLAIN and reading.assume.get("rescale_timesteps") != "false":
+        raise AmbiguousError(
+            place,
+            f"improved-diffusion's networks are given {schedule.length} times as 0 … {PLAIN - 1}, in fractions, unless "
+            "they were trained with --rescale_timesteps False; a model here gives them as they are, and can be made "
+            "of these only (diffloom.load_component loads the bare network of the others)",
+            {"rescale_timesteps=false": f"the network knows times 0 … {schedule.length - 1}"},
+        )
+    return schedule
