@@ -60,7 +60,7 @@ def std(current: Level, following: Level, raw: float) -> float:
 @by_grid
 def test_diffusers(schedule: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step of its grid, the last one too, on its table put into float64; outputs beyond ±1 included."""
-    peer = DDPMScheduler(
+    peer: Any = DDPMScheduler(
         beta_schedule=schedule,
         variance_type="learned_range",
         prediction_type="sample",
@@ -84,7 +84,7 @@ def test_diffusers(schedule: str, steps: int, monkeypatch: pytest.MonkeyPatch) -
         current, following = levels[index : index + 2]
         mean = Posterior.between(current, following).mean(x_BCHW, x0_BCHW)
         ours = LearnedRange().std(current, following, given_by_network(raw_BCHW, x0_BCHW))
-        got = perturbed(mean, ours, lambda _, noise=noise_BCHW: noise, index)
+        got = perturbed(mean, ours, fed, index)
         # peer's 1 − ᾱ_t/ᾱ_s cancels to 1e-12 where it is 1e-4
         torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-11)
 
@@ -152,8 +152,9 @@ def test_nothing_is_added_into_the_clean_level(t: int) -> None:
 
 def test_a_network_that_gives_none_is_a_mistake() -> None:
     bare = Denoised(x0_BCHW=torch.zeros(SHAPE), eps_BCHW=torch.zeros(SHAPE))
+    current, following, _ = LINEAR.levels([400, 300])
     with pytest.raises(ValueError, match="there is none: make the denoiser with learned_variance=True"):
-        LearnedRange().std(*LINEAR.levels([400, 300])[:2], bare)
+        LearnedRange().std(current, following, bare)
 
 
 def test_the_component_builds_it() -> None:
