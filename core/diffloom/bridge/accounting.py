@@ -22,6 +22,20 @@ def fill(module: nn.Module, tensors: Tensors, bridge: Bridge, *, dtype: torch.dt
     `dtype`, floating-point tensors are brought to it; else they keep the file's. Raises CheckpointError, the module
     unchanged, listing what is missing, left over or of another shape.
     """
+    entries = require_fit(module, tensors, bridge)
+    for entry in entries:
+        ours = entry.change.read([tensors.read(name) for name in entry.theirs])
+        if dtype is not None and ours.is_floating_point():
+            ours = ours.to(dtype)
+        owner, _, leaf = entry.ours.rpartition(".")
+        module.get_submodule(owner).load_state_dict({leaf: ours}, strict=False, assign=True)
+
+
+def require_fit(module: nn.Module, tensors: Tensors, bridge: Bridge) -> list[Entry]:
+    """Every tensor of ours with those of theirs that make it; none is read.
+
+    Raises CheckpointError listing what is missing, left over or of another shape.
+    """
     entries = list(bridge.entries(module))
     _require_ours(module, entries)
     missing = [name for entry in entries for name in entry.theirs if name not in tensors]
@@ -39,12 +53,7 @@ def fill(module: nn.Module, tensors: Tensors, bridge: Bridge, *, dtype: torch.dt
         raise CheckpointError(
             f"{tensors.place}: these {bridge.format} weights are of another architecture; nothing was loaded\n{told}"
         )
-    for entry in entries:
-        ours = entry.change.read([tensors.read(name) for name in entry.theirs])
-        if dtype is not None and ours.is_floating_point():
-            ours = ours.to(dtype)
-        owner, _, leaf = entry.ours.rpartition(".")
-        module.get_submodule(owner).load_state_dict({leaf: ours}, strict=False, assign=True)
+    return entries
 
 
 def theirs_of(module: nn.Module, bridge: Bridge) -> dict[str, Tensor]:

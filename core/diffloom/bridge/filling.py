@@ -7,8 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
-from diffloom.bridge.accounting import fill
+from diffloom.bridge.accounting import fill, require_fit
 from diffloom.bridge.contract import AmbiguousError, Bridge, Foreign
+from diffloom.bridge.habits import require_same_habits
 from diffloom.bridge.model import components_of, weighted_parts
 from diffloom.bridge.native import is_native, native_parts, open_native
 from diffloom.bridge.networks import Network, networks_of
@@ -19,7 +20,7 @@ from diffloom.bridge.whole import locate
 from diffloom.checkpoint import adopt_strict
 from diffloom.config import Document
 from diffloom.errors import CheckpointError
-from diffloom.kinds import Component
+from diffloom.kinds import Component, Section
 from diffloom.registry import Registry
 
 
@@ -52,6 +53,8 @@ def fill_weighted(
             f"{source}: has no weights that {component.canonical} reads; nothing was loaded"
         )
     network, bridge = best
+    require_fit(module, network.best, bridge)
+    require_same_habits(part, module, network, bridge, answers)
     fill(module, network.best, bridge)
     answers.require_all_used(str(source))
 
@@ -76,29 +79,32 @@ def fill_model(
         adopt_strict(root, checkpoint.tensors("ema"), checkpoint.path)
         return
     seats = [
-        (place, component, module)
+        (place, component, part, module)
         for place, component in components_of(document).items()
-        for _, module in weighted_parts(component, root.get_submodule(place))
+        for part, module in weighted_parts(component, root.get_submodule(place))
         if any(True for _ in module.state_dict())
     ]
     networks = networks_of(path, Reading(registry, pickle, answers))
-    chosen: list[tuple[nn.Module, Network, Bridge]] = []
-    for place, component, module in seats:
+    chosen: list[tuple[Section, nn.Module, Network, Bridge]] = []
+    for place, component, part, module in seats:
         fitting = [
-            n for n in networks if n.kind in (None, component.kind) and all(n is not c[1] for c in chosen)
+            n for n in networks if n.kind in (None, component.kind) and all(n is not c[2] for c in chosen)
         ]
         best = _best(module, fitting, list(component.bridges()))
         if best is None:
             raise CheckpointError(
                 f"{source}: has no weights for {place}, {component.canonical}; nothing was loaded"
             )
-        chosen.append((module, *best))
-    left = [network.name for network in networks if all(network is not c[1] for c in chosen)]
+        chosen.append((part, module, *best))
+    left = [network.name for network in networks if all(network is not c[2] for c in chosen)]
     if left:
         raise CheckpointError(
             f"{source}: has {', '.join(left)} beside what the configuration describes; nothing was loaded"
         )
-    for module, network, bridge in chosen:
+    for part, module, network, bridge in chosen:
+        require_fit(module, network.best, bridge)
+        require_same_habits(part, module, network, bridge, answers)
+    for _, module, network, bridge in chosen:
         fill(module, network.best, bridge)
     answers.require_all_used(str(source))
 

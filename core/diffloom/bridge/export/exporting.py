@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from diffloom.bridge.export.diffusers_folder import export_component, export_diffusers
-from diffloom.bridge.export.ldm_file import export_ldm, export_ldm_network
+from diffloom.bridge.export.ldm_file import SPARE, export_ldm, export_ldm_network
 from diffloom.bridge.export.model import open_model
+from diffloom.checkpoint import open_checkpoint
 from diffloom.errors import CheckpointError
 from diffloom.registry import Registry
+from diffloom.training.run_folder import checkpoint_of
 
 Program = Literal["diffusers", "ldm"]
 PROGRAMS = ("diffusers", "ldm")
@@ -26,7 +28,8 @@ def export(
 ) -> tuple[str, ...]:
     """Write the model of `source` to the new place `dest`, or one `part` of it, and tell what it became.
 
-    A single file holds averaged weights beside the last ones where they differ. Raises CheckpointError, and writes
+    A single file holds averaged weights beside the last ones where they differ, and whatever `convert` kept of the
+    single file that the model came from. Raises CheckpointError, and writes
     nothing, where the program has no form for it.
     """
     group = "ema" if weights == "ema" else "weights"
@@ -41,8 +44,10 @@ def export(
     if to == "diffusers":
         return export_diffusers(open_model(source, registry=registry, weights=group), dest)
     model = open_model(source, registry=registry, weights="weights")
-    digests = model.checkpoint.header.digests
+    checkpoint = open_checkpoint(checkpoint_of(source))
+    digests = checkpoint.header.digests
     averages = None
     if weights == "ema" and digests["ema"] != digests["weights"]:
         averages = open_model(source, registry=registry)
-    return export_ldm(model, averages, dest)
+    spare = checkpoint.group(SPARE) if SPARE in digests else None
+    return export_ldm(model, averages, dest, spare=spare)

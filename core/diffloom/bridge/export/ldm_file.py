@@ -41,34 +41,61 @@ PREFIXES: Mapping[Family, tuple[tuple[str, str], ...]] = {
 """Where each family keeps its text encoders, and under whose names."""
 
 
-def export_ldm(model: OwnModel, averages: OwnModel | None, dest: Path) -> tuple[str, ...]:
+SPARE = "spare.ldm"
+"""The group of a checkpoint with what the single file it came from has beside the networks' weights, by its names
+there; an empty one says that there was nothing."""
+
+
+def export_ldm(
+    model: OwnModel, averages: OwnModel | None, dest: Path, *, spare: Mapping[str, Tensor] | None = None
+) -> tuple[str, ...]:
     """Write the file and tell what it is. `averages` is the same model with its averaged weights, kept beside.
 
-    Raises CheckpointError, and writes nothing, for a model that no such file can say.
+    `spare` stands in the place of the tables that are written else. Raises CheckpointError, and writes nothing, for a
+    model that no such file can say.
     """
     require_free(dest)
     family = family_of(model)
-    (backbone,), (space,) = model.at("backbone"), model.at("space")
-    tensors = {f"{BACKBONE}{name}": tensor for name, tensor in backbone.tensors(_format(backbone)).items()}
-    tensors |= {f"{SPACE}{name}": tensor for name, tensor in space.tensors("ldm").items()}
-    for tower, (prefix, format) in zip(_encoders(model), PREFIXES[family], strict=True):
-        tensors |= {f"{prefix}{name}": tensor for name, tensor in tower.tensors(format).items()}
-    tensors |= dict(_numbers(model, family))
+    tensors = ldm_networks(model, family)
     if averages is not None:
-        (averaged,) = averages.at("backbone")
-        for name, tensor in averaged.tensors(_format(averaged)).items():
-            flat = (BACKBONE.removeprefix("model.") + name).replace(".", "")
-            tensors[AVERAGES + flat] = tensor
+        tensors |= ldm_averages(averages)
+    tensors |= dict(_numbers(model, family)) if spare is None else spare
     _write(dest, tensors)
-    return (f"family: {family.name}",)
+    kept = () if not spare else (f"spare: {len(spare)} tensors of the single file that it came from",)
+    return (f"family: {family.name}", *kept)
+
+
+def ldm_networks(model: OwnModel, family: Family) -> dict[str, Tensor]:
+    """The networks' weights by their names in the file. Raises CheckpointError for one that is no such network."""
+    (backbone,), (space,) = model.at("backbone"), model.at("space")
+    tensors = _under(BACKBONE, backbone, _format(backbone)) | _under(SPACE, space, "ldm")
+    for tower, (prefix, format) in zip(_encoders(model), PREFIXES[family], strict=True):
+        tensors |= _under(prefix, tower, format)
+    return tensors
+
+
+def ldm_averages(model: OwnModel) -> dict[str, Tensor]:
+    """The backbone's weights by the names that the file has for averages: without dots."""
+    (backbone,) = model.at("backbone")
+    start = BACKBONE.removeprefix("model.")
+    return {
+        AVERAGES + (start + name).replace(".", ""): tensor
+        for name, tensor in backbone.tensors(_format(backbone)).items()
+    }
 
 
 def export_ldm_network(network: OwnNetwork, dest: Path) -> tuple[str, ...]:
     """Write one network's weights under its own program's names. Raises CheckpointError."""
     require_free(dest)
     format = _format(network)
-    _write(dest, network.tensors(format))
+    _write(dest, _under("", network, format))
     return (f"{network.seat.path}: as {format} weights",)
+
+
+def _under(prefix: str, network: OwnNetwork, format: str) -> dict[str, Tensor]:
+    """A network's weights. Raises CheckpointError where the form's readers would take them for another network's."""
+    network.config(format)  # for its refusal: these files have no place for what it says
+    return {f"{prefix}{name}": tensor for name, tensor in network.tensors(format).items()}
 
 
 def _format(network: OwnNetwork) -> str:

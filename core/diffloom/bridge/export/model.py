@@ -16,7 +16,7 @@ from diffloom.bridge.contract import Bridge, Inferred
 from diffloom.bridge.empty import empty_weights
 from diffloom.bridge.model import Seat, components_of, weighted_parts
 from diffloom.bridge.native import open_native
-from diffloom.checkpoint import Checkpoint, adopt_strict
+from diffloom.checkpoint import adopt_strict
 from diffloom.config import Document
 from diffloom.config.choice import require_diffusion
 from diffloom.errors import CheckpointError
@@ -62,9 +62,8 @@ class OwnNetwork:
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A checkpoint's model with one group of its weights."""
+    """A model with its weights."""
 
-    checkpoint: Checkpoint
     pipeline: Pipeline
 
     @property
@@ -101,4 +100,4 @@ def open_model(source: Path, *, registry: Registry, weights: str = "ema") -> Own
     with empty_weights():
         pipeline = assemble(document, registry=registry)
     adopt_strict(pipeline.module, checkpoint.tensors(weights), checkpoint.path)
-    return OwnModel(checkpoint, pipeline)
+    return OwnModel(pipeline)
