@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -162,6 +162,7 @@ class Pipeline:
         guidance: float | str | Mapping[str, Any] | Guidance | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
         spacing: str | Mapping[str, Any] | None = None,
+        end: Literal["clean", "first"] | None = None,
         negative: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
         on_step: Any = None,
@@ -176,7 +177,7 @@ class Pipeline:
         null condition. `batch_size` bounds memory and changes nothing else; `on_step(step)` is called
         after each step of each batch. Raises DiffloomError for values the model cannot use.
         """
-        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing)
+        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing, end=end)
         whole = self._plan(count=n, seed=seed, sampling=sampling, conditions=conditions, negative=negative)
         tensors = []
         for part in whole.batches(batch_size):
@@ -200,11 +201,12 @@ class Pipeline:
         guidance: float | str | Mapping[str, Any] | Guidance | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
         spacing: str | Mapping[str, Any] | None = None,
+        end: Literal["clean", "first"] | None = None,
         negative: Mapping[str, Any] | None = None,
         **conditions: Any,
     ) -> Iterator[Step]:
         """The steps of `sample`, one by one: t, x_t, predicted x₀, in the model's space. Leave the loop to cancel."""
-        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing)
+        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing, end=end)
         return self._plan(
             count=n, seed=seed, sampling=sampling, conditions=conditions, negative=negative
         ).stream()
@@ -256,9 +258,14 @@ class Pipeline:
         }
 
     def levels(self, sampling: Sampling) -> tuple[Level, ...]:
-        """The noise levels a sampling section visits, the clean one last."""
+        """The noise levels a sampling section visits, its end last: clean, or time 0.
+
+        A grid that visits time 0 before it ends there takes one step less: that step would change nothing.
+        """
         times = sampling.spacing.times(length=self.document.schedule.length, steps=sampling.steps)
-        return self.schedule.levels(times)
+        if sampling.end == "clean":
+            return self.schedule.levels(times)
+        return self.schedule.levels([*(time for time in times if time > 0), 0.0])[:-1]
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

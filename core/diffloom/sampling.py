@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -104,6 +104,7 @@ def changed_sampling(
     guidance: float | str | Mapping[str, Any] | Guidance | None = None,
     sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
     spacing: str | Mapping[str, Any] | Spacing | None = None,
+    end: Literal["clean", "first"] | None = None,
 ) -> tuple[Sampling, Walk]:
     """The document's sampling with changes, and the walk it builds.
 
@@ -119,6 +120,7 @@ def changed_sampling(
         "steps": steps,
         "sampler": None if walk else sampler,
         "spacing": spacing,
+        "end": end,
         "guidance": guidance,
         "guidance.scale": scale,
     }

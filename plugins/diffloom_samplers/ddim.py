@@ -36,7 +36,7 @@ class DDIM:
         noise: Callable[[int], Tensor],
         variance: ReverseVariance,
     ) -> Iterator[Step]:
-        """Walk x_BCHW down to the clean `levels[-1]`; see `diffloom.kinds.Walk`. Ignores `variance`."""
+        """Walk x_BCHW down to `levels[-1]`, clean or not; see `diffloom.kinds.Walk`. Ignores `variance`."""
         coefficients = [self._coefficients(*pair) for pair in pairwise(levels)]
         for index, (level, next_level) in enumerate(pairwise(levels)):
             denoised = denoise(x_BCHW, level)

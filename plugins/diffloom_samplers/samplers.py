@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ class DDIMSampler(Sampler):
     """Denoising diffusion implicit models (Song et al. 2020): good samples in few steps."""
 
     name = "ddim"
+    ends_early: ClassVar[bool] = True
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Fresh noise at each step: 0 is deterministic, 1 is DDPM with the variance fixed_small."""

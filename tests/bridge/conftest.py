@@ -59,7 +59,7 @@ SD_SCHEDULER = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "clip_sample": False,
-    "set_alpha_to_one": True,
+    "set_alpha_to_one": False,
     "steps_offset": 1,
 }
 ANSWERS = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import filecmp
+import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,40 @@ def test_the_same_pictures_of_prompts(
     folder = request.getfixturevalue(fixture)
     pipe = diffloom.load(folder, device="cpu")
     require_same(ours(pipe), of_prompts(folder, noise(pipe), **size))
+
+
+@pytest.mark.parametrize("end", ["clean", "first"])
+@pytest.mark.parametrize(("fixture", "offset"), [("sd_folder", 1), ("ddpm_folder", 0)])
+def test_the_same_pictures_wherever_the_walk_ends(
+    *,
+    fixture: str,
+    offset: int,
+    end: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With offset 0 diffusers asks the network once more at time 0, which changes nothing where the walk ends there.
+
+    Its StableDiffusionPipeline turns offset 0 into 1, so that the other pipeline shows this.
+    """
+    folder = tmp_path / "theirs"
+    shutil.copytree(request.getfixturevalue(fixture), folder)
+    file = folder / "scheduler" / "scheduler_config.json"
+    said = {"set_alpha_to_one": end == "clean", "steps_offset": offset}
+    file.write_text(json.dumps(json.loads(file.read_text()) | said))
+    pipe = diffloom.load(folder, device="cpu")
+    assert pipe.document.sampling.end == end
+    calls: list[float] = []
+    mine = ours(pipe, on_step=lambda step: calls.append(step.t))
+    start = noise(pipe)
+    if pipe.document.conditioners:
+        require_same(mine, of_prompts(folder, start))
+    else:
+        require_same(mine, of_nothing(folder, start, monkeypatch, use_clipped_model_output=True))
+    assert len(calls) == (STEPS - 1 if (offset, end) == (0, "first") else STEPS)
+    other = "first" if end == "clean" else "clean"
+    assert (mine - ours(pipe, end=other)).abs().max() > 10 * TOLERANCE, "the end must be seen"
 
 
 def test_the_same_pictures_with_a_negative_prompt(sd_folder: Path) -> None:

@@ -27,6 +27,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("DDIMScheduler", {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing"}),
     ("DDIMScheduler", {"clip_sample_range": 2, "prediction_type": "sample", "num_train_timesteps": 400}),
     ("DDPMScheduler", {"timestep_spacing": "linspace", "variance_type": "fixed_large"}),
+    ("DDIMScheduler", {**SD, "steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}),
     ("PNDMScheduler", {**SD, "steps_offset": 1, "skip_prk_steps": True}),
     ("EulerDiscreteScheduler", {**SD, "timestep_spacing": "leading"}),
     ("DPMSolverMultistepScheduler", SD),
@@ -60,10 +61,12 @@ def test_schedule_and_times(
         assert document.sampling.clip == wanted
     words = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
     assert document.prediction.name == words[theirs.config.prediction_type]
+    last = getattr(theirs, "final_alpha_cumprod", torch.tensor(1.0))  # where their last step goes
+    assert (document.sampling.end == "clean") == (last == 1.0)
     assert document.variance.name == options.get("variance_type", "fixed_small")
 
 
-@pytest.mark.parametrize(("name", "options"), CASES[:5], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("name", "options"), CASES[:6], ids=lambda value: str(value)[:40])
 def test_there_and_back(
     name: str, options: dict[str, Any], diffusers: ModuleType, registry: Registry
 ) -> None:
@@ -72,7 +75,10 @@ def test_there_and_back(
     written, _ = write_scheduler(document)
     assert described(written, registry) == document
     again = getattr(diffusers, written["_class_name"]).from_config(written)
-    assert torch.equal(again.alphas_cumprod, getattr(diffusers, name)(**options).alphas_cumprod)
+    before = getattr(diffusers, name)(**options)
+    assert torch.equal(again.alphas_cumprod, before.alphas_cumprod)
+    if name == "DDIMScheduler":
+        assert torch.equal(again.final_alpha_cumprod, before.final_alpha_cumprod)
 
 
 def test_betas_by_themselves(diffusers: ModuleType, registry: Registry) -> None:
@@ -109,9 +115,14 @@ def test_what_is_no_process_of_ours(changes: dict[str, Any], message: str) -> No
         read_scheduler({key: value for key, value in given.items() if value is not None}, place="here")
 
 
-def test_what_is_lost_is_told() -> None:
-    told = "\n".join(
-        read_scheduler({"_class_name": "PNDMScheduler", **SD, "set_alpha_to_one": False}, place="x").told
-    )
+@pytest.mark.parametrize("said", [{}, {"set_alpha_to_one": False}], ids=["by default", "said"])
+def test_what_stands_for_another_sampler_is_told(said: dict[str, Any]) -> None:
+    told = "\n".join(read_scheduler({"_class_name": "PNDMScheduler", **SD, **said}, place="x").told)
     assert "PNDMScheduler is drawn from with ddim, 50 steps" in told
-    assert "the last step ends in the clean picture here" in told
+    assert "the last step ends at the schedule's first time" in told
+
+
+def test_ancestral_sampling_ends_clean_whatever_stands_beside() -> None:
+    """Published folders keep the keys of schedulers they once had; DDPMScheduler does not look at this one."""
+    given = {"_class_name": "DDPMScheduler", **SD, "set_alpha_to_one": False}
+    assert read_scheduler(given, place="x").sections["sampling"]["end"] == "clean"

@@ -173,7 +173,14 @@ class Ddim(Unbuilt, Sampler):
     """Walks."""
 
     name = "ddim"
+    ends_early: ClassVar[bool] = True
     eta: float = 0.0
+
+
+class Ancestral(Unbuilt, Sampler):
+    """Walks to the end."""
+
+    name = "ancestral"
 
 
 class ClassifierFree(Unbuilt, Guidance):
@@ -244,7 +251,7 @@ def registry_of(**distributions: list[Any]) -> Registry:
 
 
 OURS = [Pixel, Latent, Label, Words, Net, Linear, Epsilon, FixedSmall, Learned, Simple, Leading, Trailing]
-OURS += [Lp, Rival, Ddim, ClassifierFree, Folder]
+OURS += [Lp, Rival, Ddim, Ancestral, ClassifierFree, Folder]
 
 
 @pytest.fixture(scope="session")

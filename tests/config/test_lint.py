@@ -59,6 +59,20 @@ NO_GUIDANCE = ("{type: classifier_free, scale: 2}", "null")
             "set sampling.steps to 1000 or less, or lengthen the schedule",
         ),
         (
+            [("sampler: ddim", "end: first\n  sampler: ancestral")],
+            "10:8: sampling.end: diffloom/ancestral always walks to the clean picture; set sampling.end: clean, or "
+            "take a sampler that can stop before, such as ddim",
+        ),
+        (
+            [
+                ("sampler: ddim", "end: first\n  sampler: ddim"),
+                ("schedule: linear", "schedule: {type: linear, steps: 1}"),
+                ("steps: 50", "steps: 1"),
+            ],
+            "10:8: sampling.end: the walk would begin at the first time too, and have no step to take; set "
+            "sampling.end: clean",
+        ),
+        (
             [("lr: 1e-4", "lr: 1e-4\n  warmup_steps: 1001")],
             "17:17: train.warmup_steps: the warm-up of 1001 steps is longer than the run of 1000, which would "
             "never reach train.lr; shorten it, or set train.steps higher",
@@ -97,6 +111,7 @@ def test_refused(registry: Registry, complete: str, changes: list[tuple[str, str
         [("schedule:", "variance: learned\nschedule:"), ("type: net", "type: net\n  learn_variance: true")],
         [("schedule:", "space: {type: latent, factor: 4}\nschedule:")],
         [("steps: 50", "steps: 1000")],
+        [("sampler: ddim", "end: first\n  sampler: ddim")],
         [("lr: 1e-4", "lr: 1e-4\n  warmup_steps: 1000")],
     ],
 )

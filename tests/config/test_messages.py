@@ -129,7 +129,7 @@ def test_missing_keys_stand_at_their_mapping(told: Told) -> None:
         ),
         (
             "pair: [trailing, trailing]",
-            ["4:20: backbone.pair[1]: unknown sampler 'trailing'; there are ddim"],
+            ["4:20: backbone.pair[1]: unknown sampler 'trailing'; there are ancestral, ddim"],
         ),
         ("mare: {}", ["4:3: backbone.mare.depth: required, but missing"]),
         ("mare: 3", ["4:9: backbone.mare: expected a mapping or null, got 3"]),

@@ -154,6 +154,7 @@ sampling:
   spacing:
     type: diffloom/leading
     offset: 0
+  end: clean
   clip: null
   guidance:
     type: diffloom/classifier_free

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,6 +20,7 @@ class Generalised(Sampler):
     """
 
     name = "generalised"
+    ends_early: ClassVar[bool] = True
 
     eta: float = 1.0
     """Share of the posterior's standard deviation that is fresh noise."""
@@ -48,6 +49,8 @@ class Walk:
                 x, following if bug == "asks at the next level" and not following.is_clean else level
             )
             x0, eps = known.x0_BCHW, known.eps_BCHW
+            if bug == "always ends clean" and i == last - 1:
+                target = CLEAN
             if bug == "x0 and eps swapped":
                 x0, eps = eps, x0
             std = 0.0 if target.is_clean else self.eta * variance.std(level, target, known)
@@ -107,6 +110,7 @@ def test_a_right_sampler_passes(passes: Callable[..., None], eta: float) -> None
         ("sign error", "stays_on_the_forward_process"),
         ("x0 and eps swapped", "stays_on_the_forward_process"),
         ("alpha squared", "stays_on_the_forward_process"),
+        ("always ends clean", "ends_where_the_levels_end"),
         ("asks at the next level", "shows_the_denoised"),
         ("one step short", "yields_every_step"),
         ("counts from one", "yields_every_step"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def step_progress(title: str, *, samples: int, batch_size: int) -> Iterator[Callable[[Step], None]]:
     """A bar over the steps of sampling; yields what `Pipeline.sample(on_step=...)` takes.
 
-    The total is known once the first batch has ended: it shows a moving bar until then.
+    The total is known once the second batch begins: it shows a moving bar until then.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -36,10 +36,10 @@ def step_progress(title: str, *, samples: int, batch_size: int) -> Iterator[Call
 
         def on_step(step: Step) -> None:
             nonlocal done
+            if step.index == 0 and done and bar.tasks[0].total is None:
+                bar.update(task, total=done * batches)
             done += 1
             bar.advance(task)
-            if step.next_level.is_clean and bar.tasks[0].total is None:
-                bar.update(task, total=done * batches)
             elapsed = bar.tasks[0].elapsed or 0.0
             total = bar.tasks[0].total
             if total and elapsed:

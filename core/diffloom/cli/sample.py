@@ -41,6 +41,11 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
 @click.option("--sampler", help="Sampler by name, with its defaults.")
 @click.option("--spacing", help="Which of the schedule's times are visited.")
 @click.option(
+    "--end",
+    type=click.Choice(["clean", "first"]),
+    help="Where the walk ends: at the clean picture, or at the schedule's first time.",
+)
+@click.option(
     "--seed",
     type=SeedType(),
     default=0,
@@ -82,6 +87,7 @@ def sample(
     guidance: float | None,
     sampler: str | None,
     spacing: str | None,
+    end: str | None,
     seed: Seed | list[Seed],
     output: Path,
     film: Path | None,
@@ -111,6 +117,7 @@ def sample(
         "guidance": guidance,
         "sampler": sampler,
         "spacing": spacing,
+        "end": end,
         "seed": seed,
     }
     shown = total or (1 if isinstance(seed, int) else len(seed))

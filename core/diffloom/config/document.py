@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -50,6 +50,9 @@ class Sampling(Section):
     """How many noise levels the sampler visits."""
     spacing: Annotated[Spacing, Default("leading")]
     """Which of the schedule's times these are."""
+    end: Literal["clean", "first"] = "clean"
+    """Where the walk ends: at the clean picture, or at the schedule's first time, whose little noise stays in it
+    (Stable Diffusion's DDIM)."""
     clip: PositiveFloat | None = None
     """Clamp the predicted x₀ to [-clip, clip] at every step: 1.0 suits pixels; null leaves it alone."""
     guidance: Guidance | None = None

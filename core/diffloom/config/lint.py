@@ -15,7 +15,7 @@ Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
 """A document → its problems; their places are dotted paths."""
 
 RESERVED = frozenset(
-    {"batch_size", "guidance", "n", "negative", "on_step", "sampler", "seed", "spacing", "steps"}
+    {"batch_size", "end", "guidance", "n", "negative", "on_step", "sampler", "seed", "spacing", "steps"}
 ) | frozenset({"device", "film", "help", "output", "plugin", "self", "t", "weights", "x_t"})
 """Arguments of `Pipeline.sample`, `denoise` and the command `diffloom sample`."""
 
@@ -153,6 +153,28 @@ def sampling_steps(document: Document) -> Iterator[Problem]:
         )
 
 
+def walk_end(document: Document) -> Iterator[Problem]:
+    """A walk that ends at the first time needs a sampler that can stop there, and a noisier time to begin at."""
+    sampling = document.sampling
+    if sampling.end == "clean":
+        return
+    if not sampling.sampler.ends_early:
+        yield Problem(
+            "sampling.end",
+            f"{sampling.sampler.canonical} always walks to the clean picture; set sampling.end: clean, or take a "
+            "sampler that can stop before, such as ddim",
+        )
+    try:
+        times = sampling.spacing.times(length=document.schedule.length, steps=sampling.steps)
+    except ValueError:
+        return  # told by `sampling_steps`, or by the spacing itself
+    if not any(time > 0 for time in times):
+        yield Problem(
+            "sampling.end",
+            "the walk would begin at the first time too, and have no step to take; set sampling.end: clean",
+        )
+
+
 def warmup(document: AnyDocument) -> Iterator[Problem]:
     """A warm-up longer than the run never reaches the learning rate."""
     train = document.train
@@ -206,6 +228,7 @@ RULES: tuple[Rule, ...] = (
     learned_variance,
     guidance_dropout,
     sampling_steps,
+    walk_end,
     warmup,
 )
 

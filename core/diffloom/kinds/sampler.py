@@ -27,7 +27,7 @@ class Walk(Protocol):
         noise: Callable[[int], Tensor],
         variance: ReverseVariance,
     ) -> Iterator[Step]:
-        """Walk x_BCHW from `levels[0]` down to `levels[-1]`, which is clean.
+        """Walk x_BCHW from `levels[0]` down to `levels[-1]`: clean, or time 0 where sampling says `end: first`.
 
         `denoise(x, level)` gives x₀ and ε: prediction, schedule and guidance are already inside. `noise(i)` is the
         keyed standard normal noise of step i, shaped like x. Yields one `Step` for each level but the last; the last
@@ -40,6 +40,8 @@ class Sampler(Component):
     """Walks from noise to data."""
 
     kind: ClassVar[str] = "sampler"
+    ends_early: ClassVar[bool] = False
+    """Whether it can stop at a level that is not clean (`sampling.end: first`)."""
 
     @abstractmethod
     def build(self) -> Walk:

@@ -27,7 +27,7 @@ class Level:
 
 
 CLEAN = Level(t=-1.0, alpha=1.0, sigma=0.0)
-"""No noise left: where every walk ends."""
+"""No noise left: where walks end, unless sampling says `end: first`."""
 
 
 @dataclass(frozen=True)

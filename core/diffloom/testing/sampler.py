@@ -115,6 +115,12 @@ def stays_on_other_forward_processes(component: Sampler) -> None:
         _expect_forward(component, levels)
 
 
+def ends_where_the_levels_end(component: Sampler) -> None:
+    """One that can end early stays on the forward process where no clean level comes last."""
+    if component.ends_early:
+        _expect_forward(component, preserving(20)[:-1])
+
+
 def converges_for_gaussian_data(component: Sampler) -> None:
     """Data N(m, s²) are sampled with mean m and standard deviation s, the better the more steps."""
     data = GaussianData(0.3, 0.5)
@@ -221,6 +227,7 @@ CHECKS: tuple[Check, ...] = (
     takes_the_noise_of_its_step,
     stays_on_the_forward_process,
     stays_on_other_forward_processes,
+    ends_where_the_levels_end,
     converges_for_gaussian_data,
     rows_are_independent,
     repeats_itself,

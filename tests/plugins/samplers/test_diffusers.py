@@ -79,11 +79,14 @@ def network(x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
 def ours(
     walk: Walk, case: dict[str, Any], schedule: NoiseSchedule, times: list[int], noises: list[Tensor]
 ) -> Iterator[Step]:
+    levels = schedule.levels(times)
+    if case.get("end") == "first":
+        levels = (*levels[:-1], schedule.levels([0])[0])
     plain = denoiser(network, PREDICTIONS[case["prediction"]])
     denoise: Callable[..., Any] = clipped(plain, 1.0) if case["clip"] else plain
     return walk(
         noises[-1],
-        schedule.levels(times),
+        levels,
         lambda x, level: denoise(x, level, Condition()),
         noise=noises.__getitem__,
         variance=VARIANCES[case.get("variance", "fixed_small")],
@@ -99,7 +102,8 @@ def prepared(
     """
     peer.set_timesteps(steps)
     times = peer.timesteps.tolist()
-    assert times == list(SPACINGS[case["spacing"]].times(length=T, steps=steps))
+    offset = {"offset": case["offset"]} if "offset" in case else {}
+    assert times == list(type(SPACINGS[case["spacing"]])(**offset).times(length=T, steps=steps))
     schedule = SCHEDULES[case["schedule"]][0].build()
     if dtype == torch.float32:
         schedule = TableSchedule(peer.alphas_cumprod)
@@ -113,6 +117,7 @@ def peer_options(case: dict[str, Any]) -> dict[str, Any]:
         "prediction_type": case["prediction"],
         "clip_sample": case["clip"],
         "timestep_spacing": case["spacing"],
+        "steps_offset": case.get("offset", 0),
     }
 
 
@@ -126,7 +131,7 @@ def ddim_error(
     rederive: bool = True,
 ) -> float:
     """The largest relative difference of any step's x₀ or following x between DDIM and DDIMScheduler."""
-    peer = DDIMScheduler(**peer_options(case))
+    peer = DDIMScheduler(**peer_options(case), set_alpha_to_one=case.get("end") != "first")
     schedule, times, noises = prepared(peer, case, steps, dtype)
     gaps = [t - s for t, s in pairwise([*times, -1])]
     x, worst = noises[-1], 0.0
@@ -202,6 +207,21 @@ grids = pytest.mark.parametrize(
 def test_ddim(spacing: str, steps: int, prediction: str, clip: bool, eta: float) -> None:
     case = {"schedule": "linear", "spacing": spacing, "prediction": prediction, "clip": clip}
     assert ddim_error(case, steps, eta, dtype=torch.float64) < 1e-11
+
+
+@by_prediction
+@clips
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize(
+    "grid", [{"spacing": "leading", "offset": 1}, {"spacing": "trailing"}], ids=["leading", "trailing"]
+)
+@pytest.mark.usefixtures("in_float64")
+def test_ddim_that_ends_at_the_first_time(
+    grid: dict[str, Any], prediction: str, clip: bool, eta: float
+) -> None:
+    """`set_alpha_to_one=False`, as Stable Diffusion has it: with η above 0 the last step adds noise as any other."""
+    case = {"schedule": "scaled_linear", **grid, "prediction": prediction, "clip": clip, "end": "first"}
+    assert ddim_error(case, 20, eta, dtype=torch.float64, drive=False) < 1e-11
 
 
 @grids

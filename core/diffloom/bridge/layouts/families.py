@@ -98,11 +98,17 @@ def read_mathematics(
             "sampler": "ddim",
             "steps": min(50, found.length),
             "spacing": {"type": "leading", "offset": 1},
+            "end": "first",
             "clip": None,
         },
     }
     fields = ", ".join(f"{key} {value}" for key, value in plain(found).items() if key != "type")
     whence = "by the file's own tables" if schedule else f"as {family.name} has it, for want of tables"
     return Mathematics(
-        sections, (f"schedule: {found.canonical} ({fields}), {whence}", f"prediction: {prediction}")
+        sections,
+        (
+            f"schedule: {found.canonical} ({fields}), {whence}",
+            f"prediction: {prediction}",
+            "sampling: as latent-diffusion's DDIM; leading with offset 1, ending at the schedule's first time",
+        ),
     )

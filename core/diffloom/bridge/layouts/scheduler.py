@@ -27,6 +27,8 @@ VARIANCES = {
 """Their `variance_type` → our variance."""
 CLIPPING = ("DDIMScheduler", "DDPMScheduler")
 """Schedulers that clip unless they are told not to; the others never do."""
+SHORT = ("PNDMScheduler",)
+"""Schedulers that end at the first time unless they are told not to."""
 REFUSED = {
     "rescale_betas_zero_snr": "a schedule rescaled to zero terminal SNR, which diffloom does not have yet",
     "thresholding": "dynamic thresholding, which diffloom does not have",
@@ -61,6 +63,7 @@ def read_scheduler(config: Mapping[str, Any], *, place: str, steps: int | None =
     clips = config.get("clip_sample", name in CLIPPING)
     prediction = PREDICTIONS[_word(config, "prediction_type", "epsilon", PREDICTIONS, place)]
     variance = VARIANCES[_word(config, "variance_type", "fixed_small", VARIANCES, place)]
+    stops = not ancestral and config.get("set_alpha_to_one", name not in SHORT) is False
     steps = schedule.length if ancestral else min(steps or 50, schedule.length)
     sections = {
         "schedule": plain(schedule),
@@ -70,6 +73,7 @@ def read_scheduler(config: Mapping[str, Any], *, place: str, steps: int | None =
             "sampler": "ddpm" if ancestral else "ddim",
             "steps": steps,
             "spacing": section,
+            "end": "first" if stops else "clean",
             "clip": float(config.get("clip_sample_range", 1.0)) if clips else None,
         },
     }
@@ -82,8 +86,8 @@ def _told(config: Mapping[str, Any], name: str, sections: Mapping[str, Any]) -> 
     yield f"scheduler: schedule {schedule['type']} ({fields}), prediction {sections['prediction']}"
     if name not in CLIPPING:
         yield f"scheduler: {name} is drawn from with {sampling['sampler']}, {sampling['steps']} steps"
-    if config.get("set_alpha_to_one") is False:
-        yield "scheduler: set_alpha_to_one is false; the last step ends in the clean picture here, not at time 0"
+    if sampling["end"] == "first":
+        yield "scheduler: the last step ends at the schedule's first time (set_alpha_to_one is false)"
 
 
 def _schedule(config: Mapping[str, Any], place: str) -> Schedule:
@@ -140,7 +144,7 @@ def write_scheduler(document: Document) -> tuple[dict[str, Any], tuple[str, ...]
     if ancestral:
         config["variance_type"] = document.variance.name
     else:
-        config["set_alpha_to_one"] = True
+        config["set_alpha_to_one"] = sampling.end == "clean"
         if sampling.sampler.name != "ddim":
             told.append(f"sampler {sampling.sampler.canonical}: a DDIMScheduler stands for it")
         if sampling.clip is not None:
