@@ -181,6 +181,16 @@ def test_tables_of_another_schedule_are_not_kept(
     assert load_file(back)["betas"][-1].item() == pytest.approx(0.013)
 
 
+def test_a_model_that_is_no_such_file_any_more_keeps_nothing(
+    sd2: dict[str, Tensor], tmp_path: Path, registry: Registry
+) -> None:
+    source, native = tmp_path / "source.safetensors", tmp_path / "native.safetensors"
+    save_file(sd2, source)
+    model = convert(source, native, ["prediction=x0"], registry=registry, assume=SD2)
+    assert any("as no single file can say this model (prediction" in line for line in model.lines)
+    assert SPARE not in read_header(native).digests
+
+
 @pytest.mark.parametrize(
     ("override", "part"),
     [("backbone.norm_eps=1e-6", "norm_eps"), ("backbone.time_cos_first=false", "time_cos_first")],

@@ -68,7 +68,9 @@ def convert(
         if "scale" in (assume or {}) or not same_numbers(said, pipeline.document):
             told = ("spare: left out, as the file's own schedule or factor of latents are not the model's",)
         else:
-            groups[SPARE], told = spare_of(tensors, OwnModel(pipeline), averaged=_differ(weights, averages))
+            spare, told = spare_of(tensors, OwnModel(pipeline), averaged=_differ(weights, averages))
+            if spare is not None:
+                groups[SPARE] = spare
     save_checkpoint(dest, groups, step=0, config=config.to_yaml(pipeline.document, registry))
     return replace(model, told=(*model.told, *told))
 

@@ -70,8 +70,8 @@ def differences(ours: nn.Module, theirs: nn.Module) -> Iterator[str]:
             yield f"{place}: {type(module).__name__} here, {type(other).__name__} there"
             continue
         mine, their = _habits(module), _habits(other)
-        for habit in mine.keys() & their.keys():
-            if mine[habit] != their[habit]:
+        for habit in mine:
+            if habit in their and mine[habit] != their[habit]:
                 yield f"{place}: {habit} {mine[habit]} here, {their[habit]} there"
 
 

@@ -39,16 +39,16 @@ def same_numbers(one: Document, other: Document) -> bool:
 
 def spare_of(
     source: Tensors, model: OwnModel, *, averaged: bool
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+) -> tuple[dict[str, Tensor] | None, tuple[str, ...]]:
     """What an export of `model`, which is that of `source`, would not write again, and a line that tells of it.
 
     Halves of networks that nothing here reads, position ids, tables, counts. `averaged` says whether the export writes
-    averages. Where no file can say the model any more, since it was changed, nothing is spare.
+    averages. Where no file can say the model any more, since it was changed, it is None.
     """
     try:
         written = set(ldm_networks(model, family_of(model)))
     except CheckpointError as error:
-        return {}, (f"spare: left out, as no single file can say this model ({error})",)
+        return None, (f"spare: left out, as no single file can say this model ({error})",)
     if averaged:
         written |= set(ldm_averages(model))
     names = [name for name in source if name not in written]
