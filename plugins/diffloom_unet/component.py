@@ -48,6 +48,7 @@ class UNet(UNetFamily):
                 embedding="scale_shift",
                 resample="residual",
                 time_width=12,
+                time_scale=0.25,
                 time_cos_first=True,
                 time_frequency_shift=0,
             ),

@@ -47,6 +47,10 @@ class UNetFamily(Backbone):
     time_frequency_shift: Literal[0, 1] = 1
     """The slowest wave of the time embedding: 1 ends at exactly 1/10000 (the paper), 0 just before it."""
 
+    time_scale: PositiveFloat = 1.0
+    """What a time is multiplied with before that: 0.25 shows a network 4000 times as 0 … 999.75 (Nichol & Dhariwal
+    2021)."""
+
     @model_validator(mode="after")
     def _fields_fit(self) -> Self:
         odd = [str(width) for width in self.channels if width % self.norm_groups]
@@ -115,6 +119,7 @@ class UNetFamily(Backbone):
             "time_width": self.time_width,
             "time_cos_first": self.time_cos_first,
             "time_frequency_shift": self.time_frequency_shift,
+            "time_scale": self.time_scale,
             "classes": condition.classes,
             "vector_width": condition.vector,
             "concat_channels": condition.concat,

@@ -47,6 +47,7 @@ class Options(TypedDict, total=False):
     time_width: int | None
     time_cos_first: bool
     time_frequency_shift: int
+    time_scale: float
     classes: int
     vector_width: int
     concat_channels: int
@@ -58,12 +59,12 @@ class Network(nn.Module):
     `channels` are the widths of the levels, each of half the last one's height and width; `attention` makes for each
     what lets its pixels attend, None where they do not, and `middle` the same behind the coarsest level.
 
-    Of the time t the sines and cosines, `time_width` of them (`None`: as many as the first level has channels), become
-    an embedding of 4·`time_width` numbers. Added to it are that of the class, with `classes` of them, and that of a
-    vector of `vector_width` numbers. The sum is added in each residual block, or scales and shifts its second
-    normalisation, as `embedding` says. Between levels height and width change by convolutions, or inside a residual
-    block of its own, as `resample` says. With `token_width`, the parts that attend read tokens of that width; with
-    `concat_channels`, a picture of so many channels is stacked on the input.
+    Of the time t, multiplied with `time_scale`, the sines and cosines, `time_width` of them (`None`: as many as the
+    first level has channels), become an embedding of 4·`time_width` numbers. Added to it are that of the class, with
+    `classes` of them, and that of a vector of `vector_width` numbers. The sum is added in each residual block, or
+    scales and shifts its second normalisation, as `embedding` says. Between levels height and width change by
+    convolutions, or inside a residual block of its own, as `resample` says. With `token_width`, the parts that attend
+    read tokens of that width; with `concat_channels`, a picture of so many channels is stacked on the input.
 
     Initial weights are PyTorch's, with zeros at the end of every residual branch and of the network, as in
     Dhariwal & Nichol 2021; `diffloom.nn.initial` says why. Class embeddings start normal with deviation 1.
@@ -87,6 +88,7 @@ class Network(nn.Module):
         time_width: int | None = None,
         time_cos_first: bool = False,
         time_frequency_shift: int = 1,
+        time_scale: float = 1.0,
         classes: int = 0,
         vector_width: int = 0,
         token_width: int = 0,
@@ -109,6 +111,7 @@ class Network(nn.Module):
         self.sinusoids = SinusoidalEmbedding(
             width=time_width, cos_first=time_cos_first, frequency_shift=time_frequency_shift
         )
+        self.time_scale = time_scale
         self.time = TimestepMLP(width=time_width, emb_width=emb_width)
         self.classes = nn.Embedding(classes, emb_width) if classes else None
         self.vector = TimestepMLP(width=vector_width, emb_width=emb_width) if vector_width else None
@@ -161,7 +164,7 @@ class Network(nn.Module):
         """t_B are table indices, fractions allowed. Raises ValueError for slots or sizes that do not fit."""
         condition = condition or Condition()
         self._check(x_BCHW, condition)
-        emb_BE = self.time(self.sinusoids(t_B).to(x_BCHW.dtype))
+        emb_BE = self.time(self.sinusoids(t_B * self.time_scale).to(x_BCHW.dtype))
         if self.classes is not None:
             emb_BE = emb_BE + self.classes(condition.class_B)
         if self.vector is not None:

@@ -16,6 +16,8 @@ import diffloom
 from diffloom.bridge import AmbiguousError, theirs_of
 from diffloom.bridge.conversion import convert
 from diffloom.bridge.export.exporting import export
+from diffloom.condition import Condition
+from diffloom.errors import CheckpointError
 from diffloom.kinds import ConditionInfo, SpaceInfo
 from diffloom.process import CosineSchedule, Draws, LinearSchedule
 from diffloom.registry import Registry
@@ -131,14 +133,44 @@ def test_the_schedule_must_be_said(write: Write, said: dict[str, str]) -> None:
         ("linear:4000", LinearSchedule(steps=4000, beta_start=2.5e-5, beta_end=5e-3)),
     ],
 )
-def test_of_other_times_than_1000_it_must_be_said_that_the_network_knows_them(
+def test_of_other_times_than_1000_it_must_be_said_how_the_network_was_shown_them(
     write: Write, word: str, schedule: Any
 ) -> None:
     """improved-diffusion's `_WrappedModel` multiplies them by 1000/4000, but for its networks by class."""
     source, answers = write(learn_variance=True), {**ANSWERS, "schedule": word}
-    for wrong in ({}, {"rescale_timesteps": "true"}):
-        with pytest.raises(AmbiguousError, match=r"in fractions(.|\n)*rescale_timesteps=false: .* 0 … 3999"):
+    for wrong in ({}, {"rescale_timesteps": "perhaps"}):
+        with pytest.raises(AmbiguousError, match=r"4000 times(.|\n)*rescale_timesteps=false: .* 0 … 3999"):
             diffloom.load(source, device="cpu", assume={**answers, **wrong})
-    pipe = diffloom.load(source, device="cpu", assume={**answers, "rescale_timesteps": "false"})
-    assert pipe.document.schedule == schedule
-    assert next(iter(pipe.stream(n=1, steps=5))).t == 3999
+    pipes = {
+        said: diffloom.load(source, device="cpu", assume={**answers, "rescale_timesteps": said})
+        for said in ("true", "false")
+    }
+    x_BCHW = torch.randn(2, *pipes["true"].document.space_info.shape)
+    shown = {
+        said: pipe.predict(x_BCHW, torch.full((2,), t), Condition())
+        for (said, pipe), t in zip(pipes.items(), (2000.0, 500.0), strict=True)
+    }
+    torch.testing.assert_close(shown["true"], shown["false"], rtol=0, atol=1e-6)
+    for pipe in pipes.values():
+        assert pipe.document.schedule == schedule
+        assert next(iter(pipe.stream(n=1, steps=5))).t == 3999
+
+
+def test_a_learned_variance_is_exported_for_the_sampler_that_uses_it(
+    write: Write, tmp_path: Path, registry: Registry
+) -> None:
+    for sampler, exported in (("ddpm", True), ("ddim", False)):
+        model = tmp_path / f"{sampler}.safetensors"
+        convert(
+            write(learn_variance=True),
+            model,
+            [f"sampling.sampler={sampler}"],
+            registry=registry,
+            assume=ANSWERS,
+        )
+        if exported:
+            export(model, tmp_path / sampler, to="diffusers", registry=registry)
+            assert diffloom.load(tmp_path / sampler, device="cpu").document.variance.name == "learned_range"
+        else:
+            with pytest.raises(CheckpointError, match="a learned variance and another sampler than ddpm"):
+                export(model, tmp_path / sampler, to="diffusers", registry=registry)

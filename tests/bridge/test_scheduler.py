@@ -103,7 +103,7 @@ def test_a_schedule_without_a_name_there_becomes_its_betas(diffusers: ModuleType
         ({"thresholding": True}, "dynamic thresholding, which diffloom does not have"),
         ({"beta_schedule": "sigmoid"}, "beta_schedule 'sigmoid' is none of linear, scaled_linear"),
         ({"prediction_type": "flow"}, "prediction_type 'flow' is none of epsilon, sample, v_prediction"),
-        ({"variance_type": "learned_range"}, "variance_type 'learned_range' is none of fixed_small"),
+        ({"variance_type": "learned"}, "variance_type 'learned' is none of fixed_small"),
         ({"timestep_spacing": "karras"}, "timestep_spacing 'karras' is none of leading"),
         ({"trained_betas": [0.1, 0.5, 0.2]}, "is none of linear, scaled_linear and cosine"),
         ({"beta_schedule": None, "_class_name": "FlowMatchEulerDiscreteScheduler"}, "says no beta_schedule"),

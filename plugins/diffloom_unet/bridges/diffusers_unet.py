@@ -89,6 +89,8 @@ class DiffusersUNet:
             )
         if part.time_width not in (None, part.channels[0]):
             problems.append(f"time_width {part.time_width}: theirs is that of the first level")
+        if part.time_scale != 1:
+            problems.append(f"time_scale {part.time_scale:g}: theirs takes times as they are")
         if condition.vector:
             problems.append("a vector: theirs reads none")
         if problems:

@@ -82,8 +82,11 @@ def pipeline_of(model: OwnModel) -> str:
     """The pipeline that draws as the model does. Raises CheckpointError, saying why, when there is none."""
     document = model.document
     kinds = {key: part.name for key, part in document.conditioners.items()}
+    ancestral = document.sampling.sampler.name == "ddpm"
+    if document.variance.learned and not ancestral:
+        raise _no_pipeline("a learned variance and another sampler than ddpm")
     if not kinds and not model.at("space"):
-        return "DDPMPipeline" if document.sampling.sampler.name == "ddpm" else "DDIMPipeline"
+        return "DDPMPipeline" if ancestral else "DDIMPipeline"
     if not kinds:
         autoencoder = _network(model, "space").kind
         if autoencoder == "VQModel":

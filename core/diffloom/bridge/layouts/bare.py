@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from diffloom.bridge.contract import AmbiguousError
@@ -25,7 +26,7 @@ SCHEDULES: Mapping[str, Schedule] = {
 }
 """Those of guided-diffusion (1000 times) and improved-diffusion (4000); the linear one's ends shrink as T grows."""
 PLAIN = 1000
-"""So many times reach the network as they are; of others, improved-diffusion makes 0 … 999 unless told otherwise."""
+"""So many times reach the network as they are; others, improved-diffusion may have scaled to that."""
 STEPS = 250
 """How many of them the published samples were drawn with."""
 
@@ -42,6 +43,10 @@ def read_bare(opened: Opened, reading: Reading) -> ForeignModel:
             f"{place}: is a single network ({network.component.kind} {network.component.canonical}), and nothing says "
             "what else the model has; load it with diffloom.load_component, or name it in a configuration as `weights:`"
         )
+    schedule = _schedule(reading, place)
+    scale = _time_scale(schedule, reading, place)
+    part = network.inferred.part.model_copy(update={"time_scale": scale})
+    network = replace(network, inferred=replace(network.inferred, part=part))
     return compose(
         place=place,
         layout="checkpoint of OpenAI's diffusion programs",
@@ -49,13 +54,12 @@ def read_bare(opened: Opened, reading: Reading) -> ForeignModel:
         backbone=network,
         space=None,
         conditions=None,
-        mathematics=_mathematics(network.inferred.part.learn_variance, reading, place),
-        told=opened.told,
+        mathematics=_mathematics(schedule, learns_variance=part.learn_variance),
+        told=opened.told if scale == 1 else (*opened.told, f"times: multiplied with {scale:g}, as you say"),
     )
 
 
-def _mathematics(learns_variance: bool, reading: Reading, place: str) -> Mathematics:
-    schedule = _schedule(reading, place)
+def _mathematics(schedule: Schedule, *, learns_variance: bool) -> Mathematics:
     variance = "learned_range" if learns_variance else "fixed_large"  # Nichol & Dhariwal 2021, eq. 15
     sections: dict[str, Any] = {
         "schedule": plain(schedule),
@@ -78,13 +82,20 @@ def _schedule(reading: Reading, place: str) -> Schedule:
             for name, schedule in SCHEDULES.items()
         }
         raise AmbiguousError(place, "nothing says which schedule it was trained with", choices)
-    schedule = SCHEDULES[word]
-    if schedule.length != PLAIN and reading.assume.get("rescale_timesteps") != "false":
+    return SCHEDULES[word]
+
+
+def _time_scale(schedule: Schedule, reading: Reading, place: str) -> float:
+    """What the network's times are multiplied with: improved-diffusion shows its networks T times as 0 … 1000."""
+    if schedule.length == PLAIN:
+        return 1.0
+    answer = reading.assume.get("rescale_timesteps")
+    if answer not in ("true", "false"):
+        choices = {
+            "rescale_timesteps=true": f"the network was shown them as 0 … {PLAIN}, improved-diffusion's default",
+            "rescale_timesteps=false": f"the network was shown 0 … {schedule.length - 1}",
+        }
         raise AmbiguousError(
-            place,
-            f"improved-diffusion's networks are given {schedule.length} times as 0 … {PLAIN - 1}, in fractions, unless "
-            "they were trained with --rescale_timesteps False; a model here gives them as they are, and can be made "
-            "of these only (diffloom.load_component loads the bare network of the others)",
-            {"rescale_timesteps=false": f"the network knows times 0 … {schedule.length - 1}"},
+            place, f"nothing says how it was shown the schedule's {schedule.length} times", choices
         )
-    return schedule
+    return PLAIN / schedule.length if answer == "true" else 1.0

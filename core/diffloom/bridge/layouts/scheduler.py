@@ -23,6 +23,7 @@ VARIANCES = {
     "fixed_small_log": "fixed_small",
     "fixed_large": "fixed_large",
     "fixed_large_log": "fixed_large",
+    "learned_range": "learned_range",
 }
 """Their `variance_type` → our variance."""
 CLIPPING = ("DDIMScheduler", "DDPMScheduler")
