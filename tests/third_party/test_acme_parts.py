@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from diffloom.kinds import ImageInfo, Setting, SpaceInfo
 from diffloom.process import CLEAN, Denoised, Level
 
 
@@ -66,7 +67,8 @@ def test_sigmoid_is_its_closed_form(moon: Any) -> None:
 
 def test_a_phase_is_a_circle(moon: Any) -> None:
     """Its encoding closes: the distance of two phases depends on the angle between them alone."""
-    encoder = moon.Phase(period=10, harmonics=3).build().double()
+    setting = Setting(image=ImageInfo(8, 8, 1), space=SpaceInfo(1, 8, 8))
+    encoder = moon.Phase(period=10, harmonics=3).build(setting=setting, codec=None).double()
     vectors = encoder.encode([0.0, 2.5, 5.0, 7.5, 9.999999]).vector_BD
     assert torch.allclose(vectors[0, :3], torch.zeros(3, dtype=torch.float64))
     assert torch.allclose(vectors[1, :3], torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64), atol=1e-6)
