@@ -87,3 +87,8 @@ def test_guidance_on_a_model_without_condition_dropout_is_refused(configs: objec
         pipe.sample(label=3, guidance=2.0)
     with pytest.raises(DiffloomError, match="never saw a missing label"):
         pipe.sample(n=2)
+
+
+def test_a_negative_condition_that_nothing_would_lead_away_from_is_refused(small_model: Pipeline) -> None:
+    with pytest.raises(DiffloomError, match="nothing leads away from label; give a guidance scale above 1"):
+        small_model.sample(label=3, negative={"label": 7}, guidance=1.0, steps=2)

@@ -230,7 +230,7 @@ class Pipeline:
         keys = sample_keys(seed, agreed)
         section, walk = sampling
         away = self.conditioning.check_negative(negative or {}, len(keys))
-        if away and section.guidance is None:
+        if away and (section.guidance is None or section.guidance.scale == 1):
             raise DiffloomError(
                 f"negative: without guidance nothing leads away from {', '.join(away)}; give a guidance scale above 1"
             )
