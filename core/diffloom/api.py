@@ -110,7 +110,7 @@ def _native(
     adopt_strict(pipeline.module, checkpoint.tensors(group), checkpoint.path)
     if dtype is not None:
         pipeline.module.to(dtype)
-    pipeline.weights_digest = checkpoint.digest(group)
+    pipeline.weights_digest = checkpoint.model_digest(group)
     return pipeline
 
 

@@ -258,3 +258,16 @@ def test_load_strict_is_all_or_nothing() -> None:
     assert all(torch.equal(module.state_dict()[name], tensor) for name, tensor in before.items())
     load_strict(module, {name: tensor + 1 for name, tensor in before.items()}, "x")
     assert all(torch.equal(module.state_dict()[name], tensor + 1) for name, tensor in before.items())
+
+
+def test_a_model_s_digest_covers_its_frozen_parts(tmp_path: Path) -> None:
+    """An autoencoder that was not trained decides what is drawn too."""
+    digests = []
+    for frozen in ({}, {"space.weight": torch.zeros(2)}, {"space.weight": torch.ones(2)}):
+        path = tmp_path / f"{len(digests)}.safetensors"
+        save_checkpoint(
+            path, {"frozen": frozen, "ema": {"backbone.weight": torch.ones(3)}}, step=0, config=""
+        )
+        digests.append(open_checkpoint(path).model_digest())
+    assert len(set(digests)) == 3
+    assert digests[0] == open_checkpoint(tmp_path / "0.safetensors").digest("ema")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,12 @@ class Checkpoint:
                 f"{self.path}: is damaged: its group {group!r} does not match its digest; {REMEDY}"
             )
         return tensors
+
+    def model_digest(self, weights: str = "ema") -> str:
+        """SHA-256 of all that `tensors` gives: of the group alone, or, where parts are frozen, of both digests."""
+        if not any(name.startswith("frozen/") for name in self.header.names):
+            return self.digest(weights)
+        return hashlib.sha256(f"{self.digest('frozen')} {self.digest(weights)}".encode()).hexdigest()
 
     def tensors(self, weights: str = "ema") -> dict[str, Tensor]:
         """The whole model's state: its `ema` (averaged) or `weights` (as last trained), and its `frozen`."""
