@@ -31,14 +31,18 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
         )
         condition = built("conditioners", lambda: document.condition_info)
         backbone = built("backbone", document.backbone.build, space=document.space_info, condition=condition)
+        schedule = built("schedule", document.schedule.build, space=document.space_info)
     process = Process(
-        schedule=built("schedule", document.schedule.build),
-        prediction=built("prediction", document.prediction.build),
+        schedule=schedule,
+        prediction=built("prediction", document.prediction.build, schedule=schedule),
         variance=built("variance", document.variance.build),
     )
+    if (bind := getattr(backbone, "bind", None)) is not None:
+        bind(process)
+    learned = {"schedule": schedule} if isinstance(schedule, nn.Module) else {}
     return Pipeline(
         document=document,
-        module=nn.ModuleDict({"space": space, "conditioners": conditioners, "backbone": backbone}),
+        module=nn.ModuleDict({"space": space, "conditioners": conditioners, "backbone": backbone, **learned}),
         process=process,
         registry=registry or load_registry(),
     )

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-import diffloom
-from diffloom import config
 from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
-from diffloom.config.plain import plain
-from diffloom.errors import DiffloomError
-from diffloom.kinds import Codec, Conversion, Encoder, Guidance, NoiseSchedule, Sampler, Walk
+from diffloom.kinds import (
+    Codec,
+    Conversion,
+    Correction,
+    Encoder,
+    Guidance,
+    NoiseSchedule,
+    Sampler,
+    Spacing,
+    Walk,
+)
 from diffloom.output import Output
 from diffloom.plugins import load_registry
-from diffloom.process import Denoised, Draws, Level, Process, Step
+from diffloom.process import CLEAN, Denoised, Draws, Level, Process, Step
 from diffloom.registry import Registry
-from diffloom.sampling import SamplingPlan, changed_sampling
-from diffloom.seeds import Seed, sample_keys
+from diffloom.request import Request
+from diffloom.seeds import Seed
 
 
 @dataclass
@@ -143,13 +149,9 @@ class Pipeline:
 
         `guidance=1.0` gives the plain conditional prediction. Conditions as in `sample`.
         """
-        plan = self._plan(
-            count=len(x_t),
-            seed=0,
-            sampling=self._sampling(guidance=guidance),
-            conditions=conditions,
-            negative=negative,
-        )
+        plan = Request(
+            count=len(x_t), guidance=guidance, conditions=conditions, negative=negative or {}
+        ).plan(self)
         (level, _) = self.schedule.levels([t])
         return plan.denoise(x_t, level)
 
@@ -159,11 +161,14 @@ class Pipeline:
         n: int | None = None,
         seed: Seed | list[Seed] = 0,
         steps: int | None = None,
-        guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
-        spacing: str | Mapping[str, Any] | None = None,
+        spacing: str | Mapping[str, Any] | Spacing | None = None,
         end: Literal["clean", "first"] | None = None,
+        corrections: Sequence[str | Mapping[str, Any] | Correction] | None = None,
         negative: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[float, Mapping[str, Any]]] = (),
+        start: Tensor | None = None,
         batch_size: int | None = None,
         on_step: Any = None,
         **conditions: Any,
@@ -173,12 +178,27 @@ class Pipeline:
         Conditions are named as the model's conditioners (`label=[3, 7]`): one value for all samples, or a list; left
         out, a condition is null. `n` is needed only where neither a list nor a seed list says how many. `seed=5` gives
         sample i the noise (5, i); a list of seeds or (seed, i) pairs names each. What is left None stands in the
-        configuration's `sampling`. `negative={"prompt": "blurry"}` is what guidance leads away from, in place of the
-        null condition. `batch_size` bounds memory and changes nothing else; `on_step(step)` is called
-        after each step of each batch. Raises DiffloomError for values the model cannot use.
+        configuration's `sampling`; `guidance` may be one scale for each sample. `negative={"prompt": "blurry"}` is
+        what guidance leads away from, in place of the null condition; `also=[(0.5, {"prompt": "in snow"})]` are further
+        conditions with their weights, for guidance that follows several. `start` (n, C, H, W) is a point of the space
+        at the noise of the first level, where the walk begins instead of at a draw. `batch_size` bounds memory and
+        changes nothing else; `on_step(step)` is called after each step of each batch. Raises DiffloomError for values
+        the model cannot use.
         """
-        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing, end=end)
-        whole = self._plan(count=n, seed=seed, sampling=sampling, conditions=conditions, negative=negative)
+        whole = Request(
+            count=n,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            sampler=sampler,
+            spacing=spacing,
+            end=end,
+            corrections=corrections,
+            conditions=conditions,
+            negative=negative or {},
+            also=also,
+            start_BCHW=start,
+        ).plan(self)
         tensors = []
         for part in whole.batches(batch_size):
             step: Step | None = None
@@ -189,7 +209,7 @@ class Pipeline:
             tensors.append(self.decode(step.following_BCHW).cpu())
         return Output(
             tensor=torch.cat(tensors),
-            recipe=self._recipe(whole, own_walk=sampler if callable(sampler) else None),
+            recipe=whole.recipe,
         )
 
     def stream(
@@ -198,74 +218,46 @@ class Pipeline:
         n: int | None = None,
         seed: Seed | list[Seed] = 0,
         steps: int | None = None,
-        guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
-        spacing: str | Mapping[str, Any] | None = None,
+        spacing: str | Mapping[str, Any] | Spacing | None = None,
         end: Literal["clean", "first"] | None = None,
+        corrections: Sequence[str | Mapping[str, Any] | Correction] | None = None,
         negative: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[float, Mapping[str, Any]]] = (),
+        start: Tensor | None = None,
         **conditions: Any,
     ) -> Iterator[Step]:
         """The steps of `sample`, one by one: t, x_t, predicted x₀, in the model's space. Leave the loop to cancel."""
-        sampling = self._sampling(steps=steps, guidance=guidance, sampler=sampler, spacing=spacing, end=end)
-        return self._plan(
-            count=n, seed=seed, sampling=sampling, conditions=conditions, negative=negative
-        ).stream()
-
-    def _sampling(self, **changes: Any) -> tuple[Sampling, Walk]:
-        return changed_sampling(self.document, self.registry, **changes)
-
-    def _plan(
-        self,
-        *,
-        count: int | None,
-        seed: Seed | list[Seed],
-        sampling: tuple[Sampling, Walk],
-        conditions: Mapping[str, Any],
-        negative: Mapping[str, Any] | None,
-    ) -> SamplingPlan:
-        """Everything about the samples that is settled before the first network call."""
-        if count is None and not isinstance(seed, int):
-            count = len(sample_keys(seed, None))
-        raw, agreed = self.conditioning.check(conditions, count)
-        keys = sample_keys(seed, agreed)
-        section, walk = sampling
-        away = self.conditioning.check_negative(negative or {}, len(keys))
-        if away and (section.guidance is None or section.guidance.scale == 1):
-            raise DiffloomError(
-                f"negative: without guidance nothing leads away from {', '.join(away)}; give a guidance scale above 1"
+        return (
+            Request(
+                count=n,
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                sampler=sampler,
+                spacing=spacing,
+                end=end,
+                corrections=corrections,
+                conditions=conditions,
+                negative=negative or {},
+                also=also,
+                start_BCHW=start,
             )
-        self.module.eval()
-        return SamplingPlan(pipeline=self, section=section, walk=walk, keys=keys, raw=raw, negative=away)
-
-    def _recipe(self, plan: SamplingPlan, *, own_walk: Walk | None) -> dict[str, Any]:
-        """How to draw again; a walk given as an object has no configuration, so the recipe only says what it was."""
-        return {
-            "diffloom": diffloom.__version__,
-            "config": config.digest(self.document),
-            "weights": self.weights_digest,
-            "seeds": [list(key) for key in plan.keys],
-            "sampling": plain(plan.section) | ({} if own_walk is None else {"sampler": repr(own_walk)}),
-            "conditions": self._recorded(plan.raw),
-            **({"negative": self._recorded(plan.negative)} if plan.negative else {}),
-        }
-
-    def _recorded(self, raw: Raw) -> dict[str, list[Any]]:
-        """Raw conditions as a recipe tells them."""
-        configs = self.document.conditioners
-        return {
-            name: [None if value is None else configs[name].recorded(value) for value in values]
-            for name, values in raw.items()
-        }
+            .plan(self)
+            .stream()
+        )
 
     def levels(self, sampling: Sampling) -> tuple[Level, ...]:
-        """The noise levels a sampling section visits, its end last: clean, or time 0.
+        """The noise levels a sampling section visits, its end last: clean, or the first time.
 
-        A grid that visits time 0 before it ends there takes one step less: that step would change nothing.
+        A grid that visits the first time before it ends there takes one step less: that step would change nothing.
         """
-        times = sampling.spacing.times(length=self.document.schedule.length, steps=sampling.steps)
+        levels = sampling.spacing.levels(self.schedule, steps=sampling.steps)
         if sampling.end == "clean":
-            return self.schedule.levels(times)
-        return self.schedule.levels([*(time for time in times if time > 0), 0.0])[:-1]
+            return (*levels, CLEAN)
+        (end, _) = self.schedule.levels([self.schedule.axis.first])
+        return (*(level for level in levels if level.sigma > end.sigma), end)
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -17,8 +17,22 @@ from torch import Tensor
 from diffloom import config
 from diffloom.config.document import Document, Sampling
 from diffloom.config.plain import plain
-from diffloom.kinds import Component, Guidance, Sampler, Spacing, Walk
-from diffloom.process import Denoised, Draws, Level, Step, clipped, denoiser, under
+from diffloom.kinds import Correction, Guidance, Sampler, Spacing, Walk
+from diffloom.process import (
+    Aims,
+    Course,
+    Denoised,
+    Draws,
+    KeyedNoise,
+    Level,
+    Model,
+    Steered,
+    Step,
+    clipped,
+    denoiser,
+    under,
+)
+from diffloom.recipe import recipe_of
 from diffloom.registry import Registry
 
 if TYPE_CHECKING:
@@ -32,12 +46,18 @@ class SamplingPlan:
     pipeline: Pipeline
     section: Sampling
     walk: Walk
+    own_walk: bool
+    """Whether it was given as an object, and not by its configuration."""
     keys: tuple[tuple[int, int], ...]
     """(seed, sample id) of each sample."""
     raw: Mapping[str, Sequence[Any]]
     """The raw conditions, one for each sample."""
     negative: Mapping[str, Sequence[Any]]
     """What guidance leads away from, of the conditions for which that was given."""
+    also: tuple[tuple[float, Mapping[str, Sequence[Any]]], ...] = ()
+    """Further raw conditions, each with its weight."""
+    start_BCHW: Tensor | None = None
+    """Where the walk begins; None draws it."""
 
     def batches(self, size: int | None) -> Iterator[SamplingPlan]:
         """The plan in parts of at most `size` samples."""
@@ -46,15 +66,19 @@ class SamplingPlan:
             rows = slice(start, start + size)
             yield replace(
                 self,
+                section=_rows_of_scale(self.section, rows),
                 keys=self.keys[rows],
-                raw={name: values[rows] for name, values in self.raw.items()},
-                negative={name: values[rows] for name, values in self.negative.items()},
+                raw=_rows(self.raw, rows),
+                negative=_rows(self.negative, rows),
+                also=tuple((weight, _rows(raw, rows)) for weight, raw in self.also),
+                start_BCHW=None if self.start_BCHW is None else self.start_BCHW[rows],
             )
 
     @property
     def is_conditional(self) -> bool:
         """Whether any sample has a condition: guidance has nothing to steer by otherwise."""
-        everything = (*self.raw.values(), *self.negative.values())
+        others = (values for _, raw in self.also for values in raw.values())
+        everything = (*self.raw.values(), *self.negative.values(), *others)
         return any(value is not None for values in everything for value in values)
 
     @cached_property
@@ -69,31 +93,66 @@ class SamplingPlan:
                 learned_variance=pipeline.document.variance.learned,
             )
         )
-        known = under(plain, pipeline.prepare)
-        condition = pipeline.conditioning.encode(self.raw, device=device)
-        if self.section.guidance is None or not self.is_conditional:
-            steered = known(condition)
-        else:
-            null = pipeline.conditioning.opposite(self.raw, self.negative, device=device)
-            steered = self.section.guidance.build()(known, condition, null)
+        model = Model(
+            under=under(plain, pipeline.prepare),
+            backbone=pipeline.backbone,
+            schedule=pipeline.schedule,
+            space_shape=pipeline.document.space_info.shape,
+        )
+        conditioning, guidance = pipeline.conditioning, self.section.guidance
+        condition = conditioning.encode(self.raw, device=device)
+        steers = guidance is not None and (self.is_conditional or not guidance.compares)
+        aims = Aims(
+            condition=condition,
+            null=conditioning.opposite(self.raw, self.negative, device=device) if steers else condition,
+            others=tuple((weight, conditioning.encode(raw, device=device)) for weight, raw in self.also),
+        )
+        pulls = [guidance.build()(aims, model)] if guidance is not None and steers else []
+        steered = Steered(aims, model, pulls, [part.build() for part in self.section.corrections])
         return steered if self.section.clip is None else clipped(steered, self.section.clip)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """How to draw the samples again."""
+        return recipe_of(self)
 
     def stream(self) -> Iterator[Step]:
         """The walk, step by step, in the pipeline's space."""
         pipeline, draws = self.pipeline, Draws(self.keys)
         shape, device = pipeline.document.space_info.shape, pipeline.device
+        course = self.course
+        x_BCHW = self.start_BCHW
+        if x_BCHW is None:
+            prior_std = pipeline.schedule.prior_std(course.levels[0])
+            x_BCHW = prior_std * draws.normal("prior", shape, device=device)
+        return self.walk(x_BCHW, course)
 
-        def noise(index: int) -> Tensor:
-            return draws.at(index).normal("step", shape, device=device)
-
-        x_BCHW = draws.normal("prior", shape, device=device) * pipeline.schedule.prior_std
-        return self.walk(
-            x_BCHW,
-            pipeline.levels(self.section),
-            self.denoise,
-            noise=noise,
+    @property
+    def course(self) -> Course:
+        """What the sampler is given."""
+        pipeline = self.pipeline
+        shape, device = pipeline.document.space_info.shape, pipeline.device
+        return Course(
+            levels=pipeline.levels(self.section),
+            denoise=self.denoise,
+            noise=KeyedNoise(Draws(self.keys), shape, device),
             variance=pipeline.process.variance,
+            at=pipeline.schedule.level,
+            encode=pipeline.encode,
         )
+
+
+def _rows(raw: Mapping[str, Sequence[Any]], rows: slice) -> dict[str, Sequence[Any]]:
+    return {name: values[rows] for name, values in raw.items()}
+
+
+def _rows_of_scale(section: Sampling, rows: slice) -> Sampling:
+    """The section for some of the samples, where each has a guidance scale of its own."""
+    guidance = section.guidance
+    if guidance is None or not isinstance(guidance.scale, tuple):
+        return section
+    some = guidance.model_copy(update={"scale": guidance.scale[rows]})
+    return section.model_copy(update={"guidance": some})
 
 
 def changed_sampling(
@@ -101,20 +160,22 @@ def changed_sampling(
     registry: Registry,
     *,
     steps: int | None = None,
-    guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+    guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None,
     sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
     spacing: str | Mapping[str, Any] | Spacing | None = None,
+    corrections: Sequence[str | Mapping[str, Any] | Correction] | None = None,
     end: Literal["clean", "first"] | None = None,
 ) -> tuple[Sampling, Walk]:
     """The document's sampling with changes, and the walk it builds.
 
-    Changes are overrides, merged and checked as on the command line of `train`. A number for `guidance` sets the
-    scale of the document's own guidance, or of classifier-free guidance where it has none; a walk is used as it is.
+    Changes are overrides, merged and checked as on the command line of `train`. A number for `guidance`, or one for
+    each sample, sets the scale of the document's own guidance, or of classifier-free guidance where it has none; a walk
+    is used as it is.
     Raises ConfigError.
     """
     walk = sampler if callable(sampler) else None
     scale = None
-    if isinstance(guidance, int | float):
+    if isinstance(guidance, int | float | list | tuple):
         scale, guidance = guidance, None if document.sampling.guidance else "classifier_free"
     changes = {
         "steps": steps,
@@ -123,9 +184,10 @@ def changed_sampling(
         "end": end,
         "guidance": guidance,
         "guidance.scale": scale,
+        "corrections": corrections,
     }
     overrides = [
-        f"sampling.{key}={json.dumps(plain(value) if isinstance(value, Component) else value)}"
+        f"sampling.{key}={json.dumps(value, default=plain)}"
         for key, value in changes.items()
         if value is not None
     ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from diffloom.condition import Condition
-from diffloom.process import Denoised, Level
+from diffloom.process import Aims, Denoised, Level, Model, View
 
 
 class ClassifierFree:
@@ -19,37 +17,32 @@ class ClassifierFree:
     − 1. lucidrains' default drops the part of c − u that is parallel to c and rescales the result; DiT guides
     three of four channels.
 
-    x₀ and ε are both combined; they are affine in the network's output, so this is guiding the raw output,
-    whatever it predicts. The learned variance is the conditional one. Clipping belongs outside: see
+    It is x₀ that is combined, and ε with it; both are affine in the network's output, so this is guiding the
+    raw output, whatever it predicts. The learned variance is the conditional one. Clipping belongs outside: see
     `diffloom.process.clipped`.
     """
 
-    def __init__(self, *, scale: float) -> None:
+    def __init__(self, *, scale: float | tuple[float, ...]) -> None:
         self.scale = scale
 
-    def __call__(
-        self,
-        under: Callable[[Condition], Callable[[Tensor, Level], Denoised]],
-        condition: Condition,
-        null: Condition,
-    ) -> Callable[[Tensor, Level], Denoised]:
-        """The guided denoiser: each call is one on a batch of 2·B, or of B where the scale is 0 or 1."""
-        if self.scale == 1:
-            return under(condition)
-        if self.scale == 0:
-            return under(null)
-        under_both = under(Condition.stack([condition, null]))
+    def __call__(self, aims: Aims, model: Model) -> ClassifierFreePull:
+        """The guidance of one walk: each call of the network is one on a batch of 2·B, or of B at scale 1."""
+        return ClassifierFreePull(self.scale, aims)
 
-        def guided(x_BCHW: Tensor, level: Level) -> Denoised:
-            both = under_both(torch.cat([x_BCHW, x_BCHW]), level)
-            return Denoised(
-                x0_BCHW=self._combined(both.x0_BCHW),
-                eps_BCHW=self._combined(both.eps_BCHW),
-                variance_BCHW=None if both.variance_BCHW is None else both.variance_BCHW.chunk(2)[0],
-            )
 
-        return guided
+class ClassifierFreePull:
+    """Away from the null condition."""
 
-    def _combined(self, both: Tensor) -> Tensor:
-        conditional, unconditional = both.chunk(2)
-        return unconditional + self.scale * (conditional - unconditional)  # eq. 6
+    def __init__(self, scale: float | tuple[float, ...], aims: Aims) -> None:
+        self.scale = scale
+        self.views = (View(aims.null),)
+
+    def active(self, level: Level) -> bool:
+        """Everywhere, unless the scale is 1."""
+        return self.scale != 1
+
+    def shift(self, x_t_BCHW: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
+        """(scale − 1)·(c − u): eq. 6 less c."""
+        (null,) = seen
+        more = plain.x0_BCHW.new_tensor(self.scale).sub(1).view(-1, 1, 1, 1)
+        return more * (plain.x0_BCHW - null.x0_BCHW)

@@ -28,7 +28,9 @@ class Simple:
         Times are uniform over the schedule's T whole times. Raises ValueError for a network output of another
         shape.
         """
-        t_B = (draws.uniform("time") * process.schedule.steps).floor()
+        axis = process.schedule.axis
+        assert axis.count is not None
+        t_B = (draws.uniform("time") * axis.count).floor()
         eps_BCHW = draws.normal("noise", x0_BCHW.shape[1:], dtype=x0_BCHW.dtype, device=x0_BCHW.device)
         alpha_B111, sigma_B111 = alpha_sigma(process.schedule, t_B, x0_BCHW)
         x_t_BCHW = noised(x0_BCHW, eps_BCHW, alpha_B111, sigma_B111)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.kinds import ReverseVariance
-from diffloom.process import Denoised, Level, Posterior, Step, perturbed
+from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper, perturbed
 
 
-class DDIM:
+class DDIM(Stepper):
     """Denoising diffusion implicit models (Song et al. 2020), eq. 12 and 16.
 
     x₀ and ε belong together (alpha·x₀ + sigma·ε = x_t), clipped or not, as in guided-diffusion and as the
@@ -27,31 +25,19 @@ class DDIM:
             raise ValueError(f"eta is between 0 and 1, not {eta}")
         self.eta = eta
 
-    def __call__(
-        self,
-        x_BCHW: Tensor,
-        levels: Sequence[Level],
-        denoise: Callable[[Tensor, Level], Denoised],
-        *,
-        noise: Callable[[int], Tensor],
-        variance: ReverseVariance,
-    ) -> Iterator[Step]:
-        """Walk x_BCHW down to `levels[-1]`, clean or not; see `diffloom.kinds.Walk`. Ignores `variance`."""
-        coefficients = [self._coefficients(*pair) for pair in pairwise(levels)]
-        for index, (level, next_level) in enumerate(pairwise(levels)):
-            denoised = denoise(x_BCHW, level)
+    def begin(self, course: Course) -> Move:
+        """The step; it ignores `course.variance`."""
+        strides = tuple(pairwise(course.levels))
+        coefficients = [self._coefficients(*stride) for stride in strides]
+
+        def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
+            level, next_level = strides[index]
+            denoised = course.denoise(x_BCHW, level)
             direction, std = coefficients[index]
             mean = next_level.alpha * denoised.x0_BCHW + direction * denoised.eps_BCHW  # eq. 12
-            following = perturbed(mean, std, noise, index)
-            yield Step(
-                index=index,
-                level=level,
-                next_level=next_level,
-                x_t_BCHW=x_BCHW,
-                x0_BCHW=denoised.x0_BCHW,
-                following_BCHW=following,
-            )
-            x_BCHW = following
+            return denoised, perturbed(mean, std, course.noise, index)
+
+        return move
 
     def _coefficients(self, level: Level, next_level: Level) -> tuple[float, float]:
         """How far to go along ε, and the std of the fresh noise; their squares add up to next sigma²."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.kinds import ReverseVariance
-from diffloom.process import Denoised, Level, Posterior, Step, perturbed
+from diffloom.process import Course, Denoised, Move, Posterior, Stepper, perturbed
 
 
-class DDPM:
+class DDPM(Stepper):
     """Ancestral sampling (Ho et al. 2020, algorithm 2); a stride over many times is one step of a larger β.
 
     Each step draws from the posterior q(x_s | x_t, x₀) at the predicted x₀, with the model's own `variance`.
@@ -19,28 +17,16 @@ class DDPM:
     end at time 0.
     """
 
-    def __call__(
-        self,
-        x_BCHW: Tensor,
-        levels: Sequence[Level],
-        denoise: Callable[[Tensor, Level], Denoised],
-        *,
-        noise: Callable[[int], Tensor],
-        variance: ReverseVariance,
-    ) -> Iterator[Step]:
-        """Walk x_BCHW down to the clean `levels[-1]`; see `diffloom.kinds.Walk`."""
-        posteriors = [Posterior.between(*pair) for pair in pairwise(levels)]
-        for index, (level, next_level) in enumerate(pairwise(levels)):
-            denoised = denoise(x_BCHW, level)
+    def begin(self, course: Course) -> Move:
+        """The step."""
+        strides = tuple(pairwise(course.levels))
+        posteriors = [Posterior.between(*stride) for stride in strides]
+
+        def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
+            level, next_level = strides[index]
+            denoised = course.denoise(x_BCHW, level)
+            std = course.variance.std(level, next_level, denoised)
             mean = posteriors[index].mean(x_BCHW, denoised.x0_BCHW)  # eq. 7
-            std = variance.std(level, next_level, denoised)
-            following = perturbed(mean, std, noise, index)
-            yield Step(
-                index=index,
-                level=level,
-                next_level=next_level,
-                x_t_BCHW=x_BCHW,
-                x0_BCHW=denoised.x0_BCHW,
-                following_BCHW=following,
-            )
-            x_BCHW = following
+            return denoised, perturbed(mean, std, course.noise, index)
+
+        return move

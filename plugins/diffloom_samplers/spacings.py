@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import NonNegativeInt
 
-from diffloom.kinds import Spacing
+from diffloom.kinds import TimeAxis, TimeSpacing
 
 
-class Leading(Spacing):
+class Leading(TimeSpacing):
     """Every (T // N)-th time from `offset` up: never the noisiest, T − 1, unless N is T.
 
     DDIM's own choice. latent-diffusion's `uniform` is this with offset 1.
@@ -18,9 +18,9 @@ class Leading(Spacing):
     offset: NonNegativeInt = 0
     """Added to every time."""
 
-    def times(self, *, length: int, steps: int) -> tuple[float, ...]:
+    def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times. Raises ValueError when the offset pushes one off the schedule."""
-        _check_room(length, steps)
+        length = _room(axis, steps)
         stride = length // steps
         largest = (steps - 1) * stride + self.offset
         if largest > length - 1:
@@ -31,7 +31,7 @@ class Leading(Spacing):
         return _falling([stride * i + self.offset for i in range(steps)], length)
 
 
-class Trailing(Spacing):
+class Trailing(TimeSpacing):
     """Every (T/N)-th time from the noisiest, T − 1, down: what few-step samplers want.
 
     For 62 of the step counts up to 1000, 61 being the first, rounding gives diffusers one step too many, at
@@ -40,29 +40,31 @@ class Trailing(Spacing):
 
     name = "trailing"
 
-    def times(self, *, length: int, steps: int) -> tuple[float, ...]:
+    def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""
-        _check_room(length, steps)
+        length = _room(axis, steps)
         # -T/N, rounded as numpy.arange rounds it: the ties of round() then fall as they do in diffusers
         stride = (length - length / steps) - length
         return _falling([round(length + i * stride) - 1 for i in reversed(range(steps))], length)
 
 
-class Linspace(Spacing):
+class Linspace(TimeSpacing):
     """Evenly from the noisiest time, T − 1, to the cleanest, 0, both included."""
 
     name = "linspace"
 
-    def times(self, *, length: int, steps: int) -> tuple[float, ...]:
+    def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""
-        _check_room(length, steps)
+        length = _room(axis, steps)
         stride = (length - 1) / max(steps - 1, 1)
         return _falling([round(i * stride) for i in range(steps)], length)
 
 
-def _check_room(length: int, steps: int) -> None:
+def _room(axis: TimeAxis, steps: int) -> int:
+    length = axis.count or 1000
     if not 1 <= steps <= length:
         raise ValueError(f"{steps} steps do not fit a schedule of {length} times: take 1 to {length}")
+    return length
 
 
 def _falling(rising: list[int], length: int) -> tuple[float, ...]:

@@ -66,7 +66,7 @@ def summary(document: AnyDocument) -> str:
     words = [
         f"{size} images in {document.space.canonical}",
         f"{document.backbone.canonical} with {conditions}",
-        f"{document.schedule.canonical} of {document.schedule.length} times",
+        f"{document.schedule.canonical} of {document.schedule.axis.count or 'continuous'} times",
         document.prediction.canonical,
         f"{sampling.steps} steps of {sampling.sampler.canonical}",
     ]

@@ -10,6 +10,7 @@ from diffloom.kinds import (
     Backbone,
     Conditioner,
     ConditionInfo,
+    Correction,
     Data,
     Default,
     Guidance,
@@ -49,7 +50,7 @@ class Sampling(Section):
     steps: PositiveInt
     """How many noise levels the sampler visits."""
     spacing: Annotated[Spacing, Default("leading")]
-    """Which of the schedule's times these are."""
+    """Which noise levels these are."""
     end: Literal["clean", "first"] = "clean"
     """Where the walk ends: at the clean picture, or at the schedule's first time, whose little noise stays in it
     (Stable Diffusion's DDIM)."""
@@ -57,6 +58,8 @@ class Sampling(Section):
     """Clamp the predicted x₀ to [-clip, clip] at every step: 1.0 suits pixels; null leaves it alone."""
     guidance: Guidance | None = None
     """Steers the samples; null is the plain conditional model."""
+    corrections: tuple[Correction, ...] = ()
+    """Mend the guided prediction, one after another, before it is clipped."""
 
 
 class Train(Section):

@@ -6,19 +6,23 @@ Importing this package does not import torch.
 from diffloom.kinds.backbone import Backbone
 from diffloom.kinds.component import Component, Default, Section
 from diffloom.kinds.conditioner import Conditioner, Encoder
+from diffloom.kinds.correction import Correct, Correction
 from diffloom.kinds.criterion import Criterion, Judge
 from diffloom.kinds.data import Data, Example, Examples
-from diffloom.kinds.guidance import Guidance, Guide
+from diffloom.kinds.guidance import Guidance, Guide, Pull
 from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
 from diffloom.kinds.latent_space import LatentSpace, Statistics
 from diffloom.kinds.objective import Loss, Objective
+from diffloom.kinds.pairing import Pair, Pairing
 from diffloom.kinds.prediction import Conversion, Prediction
 from diffloom.kinds.sampler import Sampler, Walk
-from diffloom.kinds.schedule import NoiseSchedule, Schedule
+from diffloom.kinds.schedule import NoiseSchedule, Schedule, TimeAxis
 from diffloom.kinds.space import Codec, PosteriorCodec, Reconstruction, Space, TrainableCodec
-from diffloom.kinds.spacing import Spacing
+from diffloom.kinds.spacing import Spacing, TimeSpacing
+from diffloom.kinds.timing import Times, Timing
 from diffloom.kinds.variance import ReverseVariance, Variance
 from diffloom.kinds.weighted import Weighted
+from diffloom.kinds.weighting import Weigh, Weighting
 
 KINDS: dict[str, type[Component]] = {
     kind.kind: kind
@@ -30,10 +34,14 @@ KINDS: dict[str, type[Component]] = {
         Prediction,
         Variance,
         Objective,
+        Weighting,
+        Timing,
+        Pairing,
         Criterion,
         Sampler,
         Spacing,
         Guidance,
+        Correction,
         Data,
     )
 }
@@ -47,6 +55,8 @@ __all__ = [
     "ConditionInfo",
     "Conditioner",
     "Conversion",
+    "Correct",
+    "Correction",
     "Criterion",
     "Data",
     "DataInfo",
@@ -62,8 +72,11 @@ __all__ = [
     "Loss",
     "NoiseSchedule",
     "Objective",
+    "Pair",
+    "Pairing",
     "PosteriorCodec",
     "Prediction",
+    "Pull",
     "Reconstruction",
     "ReverseVariance",
     "Sampler",
@@ -74,8 +87,14 @@ __all__ = [
     "SpaceInfo",
     "Spacing",
     "Statistics",
+    "TimeAxis",
+    "TimeSpacing",
+    "Times",
+    "Timing",
     "TrainableCodec",
     "Variance",
     "Walk",
+    "Weigh",
     "Weighted",
+    "Weighting",
 ]

@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 class Backbone(Weighted, Component):
     """The denoising network.
 
-    The module is called as `module(x_BCHW, t_B, condition)`: t_B is float32 (table indices 0 … T−1), `condition` a
-    `diffloom.condition.Condition`. It returns C channels, or 2·C when `learn_variance` is on.
+    The module is called as `module(x_BCHW, t_B, condition)`: t_B is float32 in the schedule's own times, `condition` a
+    `diffloom.condition.Condition`. It takes C channels, or 2·C when `self_conditioning` is on: x_t, then the last
+    prediction of x₀, zeros at first. It returns C channels, or 2·C when `learn_variance` is on.
 
     A module may have a method `prepare(condition) -> Condition`, which is called once before a walk and gives the same
     condition with its `memory` filled: what the network computes of it alone, such as the keys and values of texts.
-    The output is the same with a prepared condition as without.
+    The output is the same with a prepared condition as without. It may have a method `bind(process)`, which is called
+    once when the model is put together: for a network that is a formula of the schedule and the prediction.
     """
 
     kind: ClassVar[str] = "backbone"
 
     learn_variance: bool = False
     """Output twice the channels: the prediction, then the variance. Needed by learned variances."""
+
+    self_conditioning: bool = False
+    """Take twice the channels: x_t, then what was last predicted of x₀ (Chen et al. 2022, section 3.2). Needed by
+    objectives that train it."""
 
     @property
     def downsampling(self) -> int:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class Loss(Protocol):
-    """What an objective builds."""
+    """What an objective builds. An `nn.Module` is trained, and saved, with the model.
+
+    One that learns of past losses has a method `observe(t_B, loss_B)`, which is called after each optimiser step with
+    all its examples.
+    """
 
     def __call__(
         self,
@@ -27,7 +31,8 @@ class Loss(Protocol):
     ) -> Tensor:
         """The loss of each example, shape (B,).
 
-        `network(x_t_BCHW, t_B)` is the backbone with its condition filled in; times and noise come from `draws`,
+        `network(x_BCHW, t_B)` is the backbone with its condition filled in: x_t times the prediction's `scale_in`, and
+        beside it the estimate of x₀ where the backbone is self-conditioned. Times and noise come from `draws`,
         keyed by example, so that they do not depend on how the batch is split.
         """
         ...
@@ -37,6 +42,10 @@ class Objective(Component):
     """The training loss."""
 
     kind: ClassVar[str] = "objective"
+
+    self_conditioning: bool = False
+    """Show the network its own estimate of x₀ in half of the examples (Chen et al. 2022, section 3.2); the backbone must
+    be self-conditioned too."""
 
     @abstractmethod
     def build(self) -> Loss:

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from diffloom.kinds.component import Component
-from diffloom.kinds.variance import ReverseVariance
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from diffloom.process import Denoised, Level, Step
+    from diffloom.process import Course, Step
 
 
 class Walk(Protocol):
     """What a sampler builds: a generator of steps, so that progress, previews and cancelling belong to the caller."""
 
-    def __call__(
-        self,
-        x_BCHW: Tensor,
-        levels: Sequence[Level],
-        denoise: Callable[[Tensor, Level], Denoised],
-        *,
-        noise: Callable[[int], Tensor],
-        variance: ReverseVariance,
-    ) -> Iterator[Step]:
-        """Walk x_BCHW from `levels[0]` down to `levels[-1]`: clean, or time 0 where sampling says `end: first`.
+    def __call__(self, x_BCHW: Tensor, course: Course) -> Iterator[Step]:
+        """Walk x_BCHW from `course.levels[0]` to the last, clean or, where sampling says `end: first`, time 0.
 
-        `denoise(x, level)` gives x₀ and ε: prediction, schedule and guidance are already inside. `noise(i)` is the
-        keyed standard normal noise of step i, shaped like x. Yields one `Step` for each level but the last; the last
-        step's `following` is the sample.
+        Yields one `Step` for each level but the last; the last step's `following` is the sample. Rows never mix.
         """
         ...
 
@@ -42,6 +31,24 @@ class Sampler(Component):
     kind: ClassVar[str] = "sampler"
     ends_early: ClassVar[bool] = False
     """Whether it can stop at a level that is not clean (`sampling.end: first`)."""
+    starts_pure: ClassVar[bool] = True
+    """Whether it can start where no signal is left (alpha = 0: zero terminal SNR, a flow's end)."""
+    own_steps: ClassVar[bool] = False
+    """Whether it takes steps of its own choice, and not one for each level."""
+
+    @property
+    def order(self) -> int | None:
+        """Order of convergence on the probability-flow ODE as configured; None where it is stochastic or has none."""
+        return None
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it draws fresh noise as configured."""
+        return False
+
+    def calls(self, steps: int) -> int | None:
+        """Network calls of a walk over `steps` levels to the clean one; None where the problem decides."""
+        return steps
 
     @abstractmethod
     def build(self) -> Walk:

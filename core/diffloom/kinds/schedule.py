@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from diffloom.kinds.component import Component
+from diffloom.kinds.info import SpaceInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,17 +16,33 @@ if TYPE_CHECKING:
     from diffloom.process import Level
 
 
+@dataclass(frozen=True)
+class TimeAxis:
+    """The times a schedule knows, and a network is shown: they rise with the noise."""
+
+    first: float
+    """The cleanest time."""
+    last: float
+    """The noisiest time."""
+    count: int | None
+    """T, where the model is trained on T times, evenly spaced from `first` to `last`; None where on all between."""
+
+    @classmethod
+    def table(cls, count: int) -> TimeAxis:
+        """The indices 0 … count−1 of a table."""
+        return cls(0.0, float(count - 1), count)
+
+    def at(self, share: float) -> float:
+        """The time at a share of the way from `first` (0) to `last` (1)."""
+        return self.first + share * (self.last - self.first)
+
+
 class NoiseSchedule(Protocol):
-    """What a schedule builds. Times are table indices 0 … steps−1 (ᾱ₁ … ᾱ_T of the papers); fractions are allowed."""
+    """What a schedule builds. Times between those of training are allowed; everything is float64 and on the CPU."""
 
     @property
-    def steps(self) -> int:
-        """T, the number of times the schedule was made for."""
-        ...
-
-    @property
-    def prior_std(self) -> float:
-        """Standard deviation of x_T when sampling starts: 1 for variance-preserving schedules."""
+    def axis(self) -> TimeAxis:
+        """The times it knows."""
         ...
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -35,8 +53,30 @@ class NoiseSchedule(Protocol):
         """sigma at times t (any shape), float64 of the same shape."""
         ...
 
+    def log_snr(self, t: Tensor) -> Tensor:
+        """log(alpha²/sigma²) at times t (any shape), float64 of the same shape; −inf where no signal is left."""
+        ...
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """The times of these log-SNRs (any shape), float64 of the same shape: the inverse of `log_snr`.
+
+        A log-SNR beyond the axis gets the end of the axis that is nearest.
+        """
+        ...
+
     def levels(self, times: Sequence[float]) -> tuple[Level, ...]:
-        """The noise level at each time in float64, then the clean level: one more than `times`."""
+        """The noise level at each time, then the clean level: one more than `times`."""
+        ...
+
+    def level(self, log_snr: float) -> Level:
+        """The noise level of a finite log-SNR.
+
+        Beyond the axis alpha and sigma go on as they should, and the network is shown the nearest time.
+        """
+        ...
+
+    def prior_std(self, level: Level) -> float:
+        """Standard deviation of what a walk that starts at `level` starts from: 1 where variance is preserved."""
         ...
 
 
@@ -47,9 +87,17 @@ class Schedule(Component):
 
     @property
     @abstractmethod
-    def length(self) -> int:
-        """T, known without torch: a sampler can take no more steps than this."""
+    def axis(self) -> TimeAxis:
+        """The times it knows, without torch: lint and spacings read them."""
+
+    @property
+    def zero_snr(self) -> bool:
+        """Whether no signal is left at the last time (alpha = 0), without torch."""
+        return False
 
     @abstractmethod
-    def build(self) -> NoiseSchedule:
-        """Compute the tables in float64."""
+    def build(self, *, space: SpaceInfo | None = None) -> NoiseSchedule:
+        """Compute the tables in float64. An `nn.Module` is trained, and saved, with the model.
+
+        `space` is the shape of what is diffused, for schedules that depend on it; they raise ValueError without.
+        """

@@ -23,6 +23,16 @@ class ReverseVariance(Protocol):
         """
         ...
 
+    def log_variance(
+        self, current: Level, following: Level, denoised: Denoised, *, least: float
+    ) -> Tensor | float:
+        """The logarithm of the variance, as the variational bound reads it.
+
+        `least` is β̃ of the chain's second step, which stands for that of the step into the clean level, 0
+        (Nichol & Dhariwal 2021, section 3.1; Ho et al. 2020 clip alike). Elsewhere it is log std².
+        """
+        ...
+
 
 class Variance(Component):
     """Variance of the reverse step."""

@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from diffloom.process.reverse import clipped, denoiser, perturbed, under
     from diffloom.process.schedule import TableSchedule
     from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
-    from diffloom.process.types import CLEAN, Denoised, Level, Process, Step
+    from diffloom.process.steering import Steered, shifted
+    from diffloom.process.step_noise import KeyedNoise
+    from diffloom.process.types import (
+        CLEAN,
+        Aims,
+        Course,
+        Denoised,
+        Level,
+        Model,
+        Process,
+        Step,
+        Tilt,
+        View,
+        WalkNoise,
+    )
     from diffloom.process.variances import (
         FixedLarge,
         FixedLargeVariance,
@@ -26,11 +40,14 @@ if TYPE_CHECKING:
         LearnedRange,
         LearnedRangeVariance,
     )
+    from diffloom.process.walk import Move, Stepper
 
 __all__ = [
     "CLEAN",
     "X0",
+    "Aims",
     "CosineSchedule",
+    "Course",
     "Denoised",
     "Draws",
     "Epsilon",
@@ -39,17 +56,25 @@ __all__ = [
     "FixedLargeVariance",
     "FixedSmall",
     "FixedSmallVariance",
+    "KeyedNoise",
     "LearnedRange",
     "LearnedRangeVariance",
     "Level",
     "LinearSchedule",
+    "Model",
+    "Move",
     "Posterior",
     "Process",
     "ScaledLinearSchedule",
+    "Steered",
     "Step",
+    "Stepper",
     "TableSchedule",
+    "Tilt",
     "V",
     "VPrediction",
+    "View",
+    "WalkNoise",
     "X0Prediction",
     "alpha_sigma",
     "clipped",
@@ -57,6 +82,7 @@ __all__ = [
     "keyed_generator",
     "noised",
     "perturbed",
+    "shifted",
     "under",
 ]
 
@@ -69,7 +95,21 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "reverse": ["clipped", "denoiser", "perturbed", "under"],
         "schedule": ["TableSchedule"],
         "schedules": ["CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"],
-        "types": ["CLEAN", "Denoised", "Level", "Process", "Step"],
+        "steering": ["Steered", "shifted"],
+        "step_noise": ["KeyedNoise"],
+        "types": [
+            "CLEAN",
+            "Aims",
+            "Course",
+            "Denoised",
+            "Level",
+            "Model",
+            "Process",
+            "Step",
+            "Tilt",
+            "View",
+            "WalkNoise",
+        ],
         "variances": [
             "FixedLarge",
             "FixedLargeVariance",
@@ -78,5 +118,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "LearnedRange",
             "LearnedRangeVariance",
         ],
+        "walk": ["Move", "Stepper"],
     },
 )

@@ -6,15 +6,25 @@ alpha·x₀ + sigma·ε.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from diffloom.kinds import Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from diffloom.kinds import NoiseSchedule
 
-class Epsilon:
+
+class Plain:
+    """A prediction of a network that sees x_t as it is."""
+
+    def scale_in(self, alpha: Tensor | float, sigma: Tensor | float) -> float:
+        """1."""
+        return 1.0
+
+
+class Epsilon(Plain):
     """The network outputs ε, the noise in x_t (Ho et al. 2020, eq. 12). Undefined x₀ where alpha is 0."""
 
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
@@ -27,8 +37,12 @@ class Epsilon:
         """The predicted x₀ and ε."""
         return (x_t - sigma * output) / alpha, output  # Ho et al. 2020, eq. 15
 
+    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor | float:
+        """alpha/sigma."""
+        return alpha / sigma
 
-class X0:
+
+class X0(Plain):
     """The network outputs x₀, the clean picture."""
 
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
@@ -41,8 +55,12 @@ class X0:
         """The predicted x₀ and ε."""
         return output, (x_t - alpha * output) / sigma
 
+    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> float:
+        """1."""
+        return 1.0
 
-class V:
+
+class V(Plain):
     """The network outputs v = alpha·ε − sigma·x₀ (Salimans & Ho 2022, section 4)."""
 
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
@@ -60,13 +78,18 @@ class V:
         power = alpha * alpha + sigma * sigma
         return (alpha * x_t - sigma * output) / power, (sigma * x_t + alpha * output) / power
 
+    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor | float:
+        """(alpha² + sigma²)/sigma."""
+        return (alpha * alpha + sigma * sigma) / sigma
+
 
 class EpsilonPrediction(Prediction):
     """The noise ε (Ho et al. 2020)."""
 
     name = "epsilon"
+    needs_signal: ClassVar[bool] = True
 
-    def build(self) -> Epsilon:
+    def build(self, *, schedule: NoiseSchedule) -> Epsilon:
         """The conversion."""
         return Epsilon()
 
@@ -76,7 +99,7 @@ class X0Prediction(Prediction):
 
     name = "x0"
 
-    def build(self) -> X0:
+    def build(self, *, schedule: NoiseSchedule) -> X0:
         """The conversion."""
         return X0()
 
@@ -86,6 +109,6 @@ class VPrediction(Prediction):
 
     name = "v"
 
-    def build(self) -> V:
+    def build(self, *, schedule: NoiseSchedule) -> V:
         """The conversion."""
         return V()

@@ -1,11 +1,12 @@
 """The reverse process: from the network's output to x₀ and ε, and the noise a step adds.
 
 The pieces compose in one order, that of the originals: `denoiser` converts the network's output, guidance
-combines conditional and unconditional predictions, `clipped` comes last:
+combines conditional and unconditional predictions, corrections mend the result, `clipped` comes last:
 
-    denoise = denoiser(network, prediction)                                        # (x, level, condition)
-    guided = guide(under(denoise), condition, null)                                # (x, level)
-    steps = sampler(x, levels, clipped(guided, limit=1.0), noise=..., variance=...)
+    denoise = denoiser(network, prediction)                            # (x, level, condition)
+    model = Model(under=under(denoise), ...)
+    steered = Steered(aims, model, [guide(aims, model)], corrections)  # (x, level)
+    steps = sampler(x, Course(levels, clipped(steered, limit=1.0), ...))
 
 Legend: B batch, C channels, H height, W width.
 """
@@ -33,7 +34,7 @@ def denoiser(
 ) -> Callable[[Tensor, Level, Condition], Denoised]:
     """`denoise(x_BCHW, level, condition)`: the network's prediction at one noise level, as x₀ and ε.
 
-    `network(x_BCHW, t_B, condition)` is called with t_B float32, all `level.t`. With `learned_variance` it
+    `network(x_BCHW, t_B, condition)` is called with the prediction's `scale_in`·x and t_B float32, all `level.t`. With `learned_variance` it
     returns 2·C channels, of which the second half is its variance output, passed on as it is. Raises
     ValueError at the clean level, and for any other shape.
     """
@@ -43,7 +44,10 @@ def denoiser(
             raise ValueError("the clean level has nothing to denoise")
         batch, channels = x_BCHW.shape[:2]
         t_B = torch.full((batch,), level.t, dtype=torch.float32, device=x_BCHW.device)
-        output = network(x_BCHW, t_B, condition).to(x_BCHW.dtype)  # autocast may have made it half precision
+        seen_BCHW = prediction.scale_in(level.alpha, level.sigma) * x_BCHW
+        output = network(seen_BCHW, t_B, condition).to(
+            x_BCHW.dtype
+        )  # autocast may have made it half precision
         due = (batch, 2 * channels if learned_variance else channels, *x_BCHW.shape[2:])
         if output.shape != due:
             which = "a learned" if learned_variance else "no learned"

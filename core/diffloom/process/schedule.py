@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from diffloom.kinds import TimeAxis
 from diffloom.process.types import CLEAN, Level
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class TableSchedule:
@@ -21,8 +19,6 @@ class TableSchedule:
     log-SNR; t = −1 is clean. Every other time is a ValueError. Tables and results are float64 and stay on the
     CPU: cast what you need, once.
     """
-
-    prior_std = 1.0
 
     def __init__(self, alpha_bar: Sequence[float] | np.ndarray | Tensor) -> None:
         """`alpha_bar`: the table, strictly falling, in [0, 1). Raises ValueError for any other."""
@@ -46,6 +42,11 @@ class TableSchedule:
     def steps(self) -> int:
         """T."""
         return len(self._alpha_bar) - 1
+
+    @property
+    def axis(self) -> TimeAxis:
+        """The table's indices."""
+        return TimeAxis.table(self.steps)
 
     @property
     def alpha_bar(self) -> Tensor:
@@ -75,6 +76,29 @@ class TableSchedule:
             raise ValueError("the clean level ends every walk by itself: leave −1 out of the times")
         values = zip(t.tolist(), self.alpha(t).tolist(), self.sigma(t).tolist(), strict=True)
         return (*(Level(t=time, alpha=alpha, sigma=sigma) for time, alpha, sigma in values), CLEAN)
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """The times of these log-SNRs (any shape), the nearest end of the table for those beyond it.
+
+        Where the table ends without signal, only −∞ is at its last time: every finite log-SNR lies before it.
+        """
+        wanted = -log_snr.detach().to(device="cpu", dtype=torch.float64)
+        rising = -self._log_snr[1:]
+        finite = rising[rising.isfinite()]
+        times = np.interp(wanted.numpy(), finite.numpy(), np.arange(len(finite), dtype=np.float64))
+        last = torch.full_like(wanted, self.steps - 1)
+        return torch.where(wanted == torch.inf, last, torch.as_tensor(times, dtype=torch.float64))
+
+    def level(self, log_snr: float) -> Level:
+        """The noise level of a finite log-SNR, in the table or beyond it."""
+        snr = torch.tensor(log_snr, dtype=torch.float64)
+        return Level(
+            t=self.time(snr).item(), alpha=snr.sigmoid().sqrt().item(), sigma=(-snr).sigmoid().sqrt().item()
+        )
+
+    def prior_std(self, level: Level) -> float:
+        """1: data of variance 1 keep it at every level."""
+        return 1.0
 
     def _rows(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The table row at or below each time, and how far the time is on the way to the next."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from diffloom.kinds import Schedule
+from diffloom.kinds import Schedule, SpaceInfo, TimeAxis
 
 if TYPE_CHECKING:
     from diffloom.process.schedule import TableSchedule
@@ -23,15 +23,15 @@ class BetaSchedule(Schedule):
     """T: how many noise levels the model is trained on."""
 
     @property
-    def length(self) -> int:
-        """T, known without torch."""
-        return self.steps
+    def axis(self) -> TimeAxis:
+        """The table's indices."""
+        return TimeAxis.table(self.steps)
 
     @abstractmethod
     def betas(self) -> list[float]:
         """β₁ … β_T."""
 
-    def build(self) -> TableSchedule:
+    def build(self, *, space: SpaceInfo | None = None) -> TableSchedule:
         """The tables in float64. Raises ValueError when ᾱ falls so fast that it underflows."""
         from diffloom.process.schedule import TableSchedule
 

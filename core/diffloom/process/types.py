@@ -5,10 +5,14 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from diffloom.condition import Condition
 from diffloom.kinds import Conversion, NoiseSchedule, ReverseVariance
 
 
@@ -17,13 +21,30 @@ class Level:
     """A noise level, in float64: x_t = alpha·x₀ + sigma·ε."""
 
     t: float
-    """Table index; −1 for the clean level."""
+    """The schedule's time, which the network is shown; that of the clean level, −1, is never shown."""
     alpha: float
     sigma: float
 
     @property
     def is_clean(self) -> bool:
         return self.sigma == 0.0
+
+    @property
+    def ratio(self) -> float:
+        """sigma/alpha, the σ of Karras et al. 2022 and of k-diffusion; ∞ where no signal is left."""
+        return self.sigma / self.alpha if self.alpha > 0 else math.inf
+
+    @property
+    def log_snr(self) -> float:
+        """log(alpha²/sigma²): ∞ where clean, −∞ where no signal is left."""
+        return 2 * self.half_log_snr
+
+    @property
+    def half_log_snr(self) -> float:
+        """log(alpha/sigma), the λ of Lu et al. 2022."""
+        if self.is_clean:
+            return math.inf
+        return math.log(self.alpha / self.sigma) if self.alpha > 0 else -math.inf
 
 
 CLEAN = Level(t=-1.0, alpha=1.0, sigma=0.0)
@@ -38,6 +59,20 @@ class Denoised:
     eps_BCHW: Tensor
     variance_BCHW: Tensor | None = None
     """The network's raw variance output, where it has one."""
+    tilt: Tilt | None = None
+    """How classifier guidance steers an ancestral step, which takes the gradient at its mean."""
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """Dhariwal & Nichol 2021, algorithm 1: x_s ~ N(μ + Σ·gradient(μ), Σ). x₀ and ε have algorithm 2's shift already;
+    a sampler that draws x_s from a mean takes `x0_BCHW` for it, and this gradient, instead.
+    """
+
+    x0_BCHW: Tensor
+    """x₀ without the classifier."""
+    gradient: Callable[[Tensor, Level], Tensor]
+    """scale · ∇ log p(y | x) at (x, level), shaped like x."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +94,71 @@ class Step:
     def t(self) -> float:
         """The time the step began at."""
         return self.level.t
+
+
+class WalkNoise(Protocol):
+    """The fresh noise of one walk, keyed by sample: shaped like x, standard normal."""
+
+    def __call__(self, index: int, draw: int = 0) -> Tensor:
+        """The noise of step `index`; a step that needs several takes draw 0, 1, …"""
+        ...
+
+    def between(self, current: Level, following: Level) -> Tensor:
+        """The increment of one Brownian path over alpha²/sigma² from one level to a cleaner one, divided by its std.
+
+        The path is a function of the sample's key alone: walks with other steps follow the same one.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a sampler is given for a walk: where to go, and what it may ask on the way."""
+
+    levels: tuple[Level, ...]
+    """Strictly falling in noise; the last is where the walk ends."""
+    denoise: Callable[[Tensor, Level], Denoised]
+    """x₀ and ε at a level, any level: prediction, schedule, guidance and clipping are inside."""
+    noise: WalkNoise
+    variance: ReverseVariance
+    """The model's own, for samplers that take one."""
+    at: Callable[[float], Level]
+    """The level of a finite log-SNR, for samplers that look between two levels."""
+    encode: Callable[[Tensor], Tensor] = lambda images: images
+    """Pictures in [-1, 1] → points of the space, for samplers that are given pictures."""
+
+
+@dataclass(frozen=True)
+class Aims:
+    """The conditions of a guided walk; each has a row for each sample."""
+
+    condition: Condition
+    """What is asked for."""
+    null: Condition
+    """What guidance leads away from: the negative condition, or the null one."""
+    others: tuple[tuple[float, Condition], ...] = ()
+    """Further conditions that are asked for, each with its weight."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What guidance may know of the model it steers."""
+
+    under: Callable[[Condition], Callable[[Tensor, Level], Denoised]]
+    """The denoiser under a condition; what depends on the condition alone is computed there and then."""
+    backbone: nn.Module
+    schedule: NoiseSchedule
+    space_shape: tuple[int, ...]
+    """(C, H, W) of what is diffused."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A prediction that a guidance wants beside the plain one."""
+
+    condition: Condition
+    through: Callable[[Tensor, Level], Denoised] | None = None
+    """Another denoiser, ready for use; None is the model's own, under `condition`."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,12 @@ class FixedSmall:
 
         return math.sqrt(Posterior.between(current, following).variance)
 
+    def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> float:
+        """log β̃; log `least` into the clean level."""
+        from diffloom.process.forward import Posterior
+
+        return math.log(least if following.is_clean else Posterior.between(current, following).variance)
+
 
 class FixedLarge:
     """β, the variance of the forward step q(x_t | x_s): right for data that are standard normal.
@@ -39,6 +45,12 @@ class FixedLarge:
         from diffloom.process.forward import Posterior
 
         return 0.0 if following.is_clean else math.sqrt(Posterior.between(current, following).beta)
+
+    def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> float:
+        """log β; log `least` into the clean level."""
+        from diffloom.process.forward import Posterior
+
+        return math.log(least if following.is_clean else Posterior.between(current, following).beta)
 
 
 class LearnedRange:
@@ -55,17 +67,29 @@ class LearnedRange:
         """
         from diffloom.process.forward import Posterior
 
+        if following.is_clean:
+            self._output(denoised)
+            return 0.0
+        least = Posterior.between(current, following).variance
+        return (self.log_variance(current, following, denoised, least=least) / 2).exp()
+
+    def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> Tensor:
+        """v·log β + (1 − v)·log β̃, shaped as x_BCHW; `least` is β̃ into the clean level."""
+        from diffloom.process.forward import Posterior
+
+        posterior = Posterior.between(current, following)
+        v_BCHW = (self._output(denoised) + 1) / 2
+        log_large = math.log(posterior.beta)
+        log_small = math.log(least if following.is_clean else posterior.variance)
+        return v_BCHW * log_large + (1 - v_BCHW) * log_small  # eq. 15
+
+    def _output(self, denoised: Denoised) -> Tensor:
         if denoised.variance_BCHW is None:
             raise ValueError(
                 "learned_range reads the second half of the network's output, and there is none: "
                 "make the denoiser with learned_variance=True"
             )
-        if following.is_clean:
-            return 0.0
-        posterior = Posterior.between(current, following)
-        v_BCHW = (denoised.variance_BCHW + 1) / 2
-        log_large, log_small = math.log(posterior.beta), math.log(posterior.variance)
-        return ((v_BCHW * log_large + (1 - v_BCHW) * log_small) / 2).exp()  # eq. 15
+        return denoised.variance_BCHW
 
 
 class FixedSmallVariance(Variance):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from diffloom.condition import Condition
 from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
+from diffloom.testing.closed_forms import normal
 from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
-from diffloom.testing.oracle import normal
 
 SLOTS = {
     "no condition": ConditionInfo(),

@@ -15,17 +15,21 @@ from diffloom.registry import did_you_mean
 from diffloom.testing import (
     backbone,
     conditioner,
+    correction,
     criterion,
     data,
     general,
     guidance,
     objective,
+    pairing,
     prediction,
     sampler,
     schedule,
     space,
     spacing,
+    timing,
     variance,
+    weighting,
 )
 from diffloom.testing.checks import Check, run
 from diffloom.testing.imports import torch_at_import
@@ -39,10 +43,14 @@ LAWS: dict[str, tuple[Check, ...]] = {
     "prediction": prediction.CHECKS,
     "variance": variance.CHECKS,
     "objective": objective.CHECKS,
+    "weighting": weighting.CHECKS,
+    "timing": timing.CHECKS,
+    "pairing": pairing.CHECKS,
     "criterion": criterion.CHECKS,
     "sampler": sampler.CHECKS,
     "spacing": spacing.CHECKS,
     "guidance": guidance.CHECKS,
+    "correction": correction.CHECKS,
     "data": data.CHECKS,
 }
 """The laws of each kind; those of `general` hold for all."""

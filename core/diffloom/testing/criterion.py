@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from diffloom.kinds import Criterion, ImageInfo, Judge, Reconstruction
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
+from diffloom.testing.closed_forms import normal
 from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
-from diffloom.testing.oracle import normal
 
 IMAGES = tuple(
     ImageInfo(height=height, width=width, channels=channels)

@@ -14,7 +14,7 @@ from diffloom.condition import Condition
 from diffloom.kinds import Guidance
 from diffloom.process import Denoised, Level, under
 from diffloom.testing.checks import Check, expect, expect_close
-from diffloom.testing.oracle import GaussianData, normal, preserving
+from diffloom.testing.closed_forms import GaussianData, normal, preserving
 
 SHAPE = (3, 2, 4, 4)
 CONDITION = Condition(class_B=torch.tensor([0, 1, 2]))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffloom.kinds import Prediction
 from diffloom.testing.checks import Check, expect, expect_close
-from diffloom.testing.oracle import normal
+from diffloom.testing.closed_forms import normal
 
 PRESERVING = [(math.cos(angle), math.sin(angle)) for angle in (0.02, 0.3, 0.8, 1.2, 1.5)]
 OTHERS = [(1.0, 0.02), (1.0, 1.0), (1.0, 40.0), (0.9, 0.1), (0.2, 0.8)]

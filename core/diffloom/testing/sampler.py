@@ -16,7 +16,7 @@ from torch import Tensor
 from diffloom.kinds import Sampler
 from diffloom.process import Denoised, Level, Step
 from diffloom.testing.checks import Check, expect, expect_close
-from diffloom.testing.oracle import GaussianData, Posterior, exploding, flowing, normal, preserving
+from diffloom.testing.closed_forms import GaussianData, Posterior, exploding, flowing, normal, preserving
 
 SMALL = (3, 2, 4, 4)
 LARGE = (1, 1, 256, 256)

@@ -10,11 +10,10 @@ from diffloom.process import CLEAN
 from diffloom.testing.checks import Check, expect, expect_close
 
 
-def has_its_length(component: Schedule) -> None:
-    """`length`, known without torch, is the built schedule's `steps`."""
-    expect(component.length >= 1, "a length of at least 1", component.length)
-    steps = component.build().steps
-    expect(steps == component.length, f"steps {component.length}, as length says", steps)
+def has_its_axis(component: Schedule) -> None:
+    """The built schedule's axis is the component's, which is known without torch."""
+    axis = component.build().axis
+    expect(axis == component.axis, f"the axis {component.axis}, as the component says", axis)
 
 
 def gives_float64_of_the_same_shape(component: Schedule) -> None:
@@ -93,7 +92,7 @@ def _power(alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 CHECKS: tuple[Check, ...] = (
-    has_its_length,
+    has_its_axis,
     gives_float64_of_the_same_shape,
     loses_signal_all_the_way,
     fits_its_prior,

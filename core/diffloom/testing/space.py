@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from diffloom.kinds import ImageInfo, LatentSpace, PosteriorCodec, Space, TrainableCodec
 from diffloom.process import Draws
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
+from diffloom.testing.closed_forms import normal
 from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
-from diffloom.testing.oracle import normal
 
 IMAGES = [
     ImageInfo(height=height, width=width, channels=channels)

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffloom.kinds import Variance
 from diffloom.process import Denoised, Level
 from diffloom.testing.checks import Check, expect
-from diffloom.testing.oracle import normal, preserving, stride_beta
+from diffloom.testing.closed_forms import normal, preserving, stride_beta
 
 SHAPE = (2, 3, 4, 4)
 

@@ -15,10 +15,9 @@ from diffloom.bridge.reading import Reading
 from diffloom.bridge.sources.opened import Opened
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
-from diffloom.kinds import Schedule
-from diffloom.process.schedules import CosineSchedule, LinearSchedule
+from diffloom.process.schedules import BetaSchedule, CosineSchedule, LinearSchedule
 
-SCHEDULES: Mapping[str, Schedule] = {
+SCHEDULES: Mapping[str, BetaSchedule] = {
     "linear": LinearSchedule(),
     "cosine": CosineSchedule(),
     "linear:4000": LinearSchedule(steps=4000, beta_start=1e-4 / 4, beta_end=2e-2 / 4),
@@ -59,7 +58,7 @@ def read_bare(opened: Opened, reading: Reading) -> ForeignModel:
     )
 
 
-def _mathematics(schedule: Schedule, *, learns_variance: bool) -> Mathematics:
+def _mathematics(schedule: BetaSchedule, *, learns_variance: bool) -> Mathematics:
     variance = "learned_range" if learns_variance else "fixed_large"  # Nichol & Dhariwal 2021, eq. 15
     sections: dict[str, Any] = {
         "schedule": plain(schedule),
@@ -68,34 +67,34 @@ def _mathematics(schedule: Schedule, *, learns_variance: bool) -> Mathematics:
         "sampling": {"sampler": "ddpm", "steps": STEPS, "spacing": "linspace", "clip": 1.0},
     }
     told = (
-        f"schedule: {schedule.canonical}, {schedule.length} times, as you say",
+        f"schedule: {schedule.canonical}, {schedule.steps} times, as you say",
         f"sampling: as published; ddpm, {STEPS} steps, variance {variance}, prediction epsilon",
     )
     return Mathematics(sections, told)
 
 
-def _schedule(reading: Reading, place: str) -> Schedule:
+def _schedule(reading: Reading, place: str) -> BetaSchedule:
     word = reading.assume.get("schedule")
     if word is None or word not in SCHEDULES:
         choices = {
-            f"schedule={name}": f"{schedule.canonical}, {schedule.length} times"
+            f"schedule={name}": f"{schedule.canonical}, {schedule.steps} times"
             for name, schedule in SCHEDULES.items()
         }
         raise AmbiguousError(place, "nothing says which schedule it was trained with", choices)
     return SCHEDULES[word]
 
 
-def _time_scale(schedule: Schedule, reading: Reading, place: str) -> float:
+def _time_scale(schedule: BetaSchedule, reading: Reading, place: str) -> float:
     """What the network's times are multiplied with: improved-diffusion shows its networks T times as 0 … 1000."""
-    if schedule.length == PLAIN:
+    if schedule.steps == PLAIN:
         return 1.0
     answer = reading.assume.get("rescale_timesteps")
     if answer not in ("true", "false"):
         choices = {
             "rescale_timesteps=true": f"the network was shown them as 0 … {PLAIN}, improved-diffusion's default",
-            "rescale_timesteps=false": f"the network was shown 0 … {schedule.length - 1}",
+            "rescale_timesteps=false": f"the network was shown 0 … {schedule.steps - 1}",
         }
         raise AmbiguousError(
-            place, f"nothing says how it was shown the schedule's {schedule.length} times", choices
+            place, f"nothing says how it was shown the schedule's {schedule.steps} times", choices
         )
-    return PLAIN / schedule.length if answer == "true" else 1.0
+    return PLAIN / schedule.steps if answer == "true" else 1.0

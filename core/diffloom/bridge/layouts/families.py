@@ -96,7 +96,7 @@ def read_mathematics(
         "prediction": prediction,
         "sampling": {
             "sampler": "ddim",
-            "steps": min(50, found.length),
+            "steps": min(50, found.steps),
             "spacing": {"type": "leading", "offset": 1},
             "end": "first",
             "clip": None,

@@ -13,7 +13,7 @@ from diffloom.config.document import Document
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
 from diffloom.kinds import Schedule
-from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
+from diffloom.process.schedules import BetaSchedule, CosineSchedule, LinearSchedule, ScaledLinearSchedule
 
 PREDICTIONS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 """Their `prediction_type` → our prediction."""
@@ -65,7 +65,7 @@ def read_scheduler(config: Mapping[str, Any], *, place: str, steps: int | None =
     prediction = PREDICTIONS[_word(config, "prediction_type", "epsilon", PREDICTIONS, place)]
     variance = VARIANCES[_word(config, "variance_type", "fixed_small", VARIANCES, place)]
     stops = not ancestral and config.get("set_alpha_to_one", name not in SHORT) is False
-    steps = schedule.length if ancestral else min(steps or 50, schedule.length)
+    steps = schedule.steps if ancestral else min(steps or 50, schedule.steps)
     sections = {
         "schedule": plain(schedule),
         "prediction": prediction,
@@ -91,7 +91,7 @@ def _told(config: Mapping[str, Any], name: str, sections: Mapping[str, Any]) -> 
         yield "scheduler: the last step ends at the schedule's first time (set_alpha_to_one is false)"
 
 
-def _schedule(config: Mapping[str, Any], place: str) -> Schedule:
+def _schedule(config: Mapping[str, Any], place: str) -> BetaSchedule:
     length = config.get("num_train_timesteps", 1000)
     if (betas := config.get("trained_betas")) is not None:
         return schedule_of({"betas": torch.tensor(betas, dtype=torch.float32)}, place=place)
@@ -104,7 +104,9 @@ def _schedule(config: Mapping[str, Any], place: str) -> Schedule:
     if word == "squaredcos_cap_v2":
         return CosineSchedule(steps=length)
     ends = {"beta_start": float(config["beta_start"]), "beta_end": float(config["beta_end"])}
-    kind = LinearSchedule if word == "linear" else ScaledLinearSchedule
+    kind: type[LinearSchedule | ScaledLinearSchedule] = (
+        LinearSchedule if word == "linear" else ScaledLinearSchedule
+    )
     return kind(steps=length, **ends)
 
 
@@ -130,7 +132,7 @@ def write_scheduler(document: Document) -> tuple[dict[str, Any], tuple[str, ...]
     config: dict[str, Any] = {
         "_class_name": "DDPMScheduler" if ancestral else "DDIMScheduler",
         **_betas(document.schedule),
-        "num_train_timesteps": document.schedule.length,
+        "num_train_timesteps": document.schedule.axis.count,
         "prediction_type": words[document.prediction.name],
         "clip_sample": sampling.clip is not None,
         "clip_sample_range": 1.0 if sampling.clip is None else sampling.clip,
@@ -160,10 +162,14 @@ def _betas(schedule: Schedule) -> dict[str, Any]:
             "beta_start": schedule.beta_start,
             "beta_end": schedule.beta_end,
         }
-    if schedule == CosineSchedule(steps=schedule.length):
+    if schedule.axis.count is None:
+        raise CheckpointError(
+            f"schedule {schedule.canonical}: diffusers' schedulers have tables, and it has none"
+        )
+    if schedule == CosineSchedule(steps=schedule.axis.count):
         return {"beta_schedule": "squaredcos_cap_v2", "beta_start": 0.0001, "beta_end": 0.02}
     built = schedule.build()
-    times = torch.arange(built.steps, dtype=torch.float64)
+    times = torch.arange(schedule.axis.count, dtype=torch.float64)
     if not torch.allclose(
         built.alpha(times) ** 2 + built.sigma(times) ** 2, torch.ones(1, dtype=torch.float64)
     ):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from diffloom.errors import CheckpointError
-from diffloom.kinds import NoiseSchedule, Schedule
-from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
+from diffloom.kinds import NoiseSchedule
+from diffloom.process.schedules import BetaSchedule, CosineSchedule, LinearSchedule, ScaledLinearSchedule
 
 TABLES = (
     "betas",
@@ -32,7 +32,7 @@ ROUNDINGS = 16
 """How many of its type's roundings a stored number may be off by."""
 
 
-def schedule_of(tables: Mapping[str, Tensor], *, place: str) -> Schedule:
+def schedule_of(tables: Mapping[str, Tensor], *, place: str) -> BetaSchedule:
     """Which schedule these tables (T,) are of, named as latent-diffusion names them; `betas`, or `alphas_cumprod`.
 
     The ends of a linear one are taken to three digits, as people write them. Raises CheckpointError when no schedule
@@ -55,7 +55,7 @@ def schedule_of(tables: Mapping[str, Tensor], *, place: str) -> Schedule:
     return fitting[0]
 
 
-def _candidates(key: str, table: Tensor) -> list[Schedule]:
+def _candidates(key: str, table: Tensor) -> list[BetaSchedule]:
     """Schedules with the ends of this table."""
     length = len(table)
     cosine = CosineSchedule(steps=length)
@@ -73,7 +73,9 @@ def _candidates(key: str, table: Tensor) -> list[Schedule]:
 
 def signal_of(schedule: NoiseSchedule) -> Tensor:
     """ᾱ (T,) in float64."""
-    return schedule.alpha(torch.arange(schedule.steps, dtype=torch.float64)) ** 2
+    count = schedule.axis.count
+    assert count is not None, "only schedules with tables come here"
+    return schedule.alpha(torch.arange(count, dtype=torch.float64)) ** 2
 
 
 def betas_of(schedule: NoiseSchedule) -> Tensor:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffloom.kinds import TimeAxis
 from diffloom.process import CLEAN, Denoised, Draws, Level
 
 
@@ -64,6 +65,10 @@ class Posterior:
         """Standard deviation of the step."""
         return following.sigma / current.sigma * math.sqrt(stride_beta(current, following))
 
+    def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> float:
+        """log std²; log `least` into the clean level."""
+        return math.log(least if following.is_clean else self.std(current, following, denoised) ** 2)
+
 
 def stride_beta(current: Level, following: Level) -> float:
     """Variance of q(x_t | x_s): sigma_t² − (alpha_t/alpha_s)²·sigma_s²."""
@@ -74,8 +79,7 @@ def stride_beta(current: Level, following: Level) -> float:
 class Quarter:
     """A variance-preserving schedule: the angle atan(sigma/alpha) rises evenly through a quarter turn."""
 
-    steps = 64
-    prior_std = 1.0
+    axis = TimeAxis.table(64)
 
     def alpha(self, t: Tensor) -> Tensor:
         """cos of the angle."""
@@ -90,12 +94,38 @@ class Quarter:
         angles = self._angle(torch.tensor(times, dtype=torch.float64)).tolist()
         return (*(Level(t, math.cos(a), math.sin(a)) for t, a in zip(times, angles, strict=True)), CLEAN)
 
+    def log_snr(self, t: Tensor) -> Tensor:
+        """−2·log tan of the angle."""
+        return -2 * self._angle(t).tan().log()
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """The angle's place in the quarter turn."""
+        angle = (-log_snr.double() / 2).exp().atan()
+        return (angle / (math.pi / 2) * 65 - 1).clamp(0, 63)
+
+    def level(self, log_snr: float) -> Level:
+        """The level of a log-SNR."""
+        snr = torch.tensor(log_snr, dtype=torch.float64)
+        return Level(self.time(snr).item(), math.sqrt(_sigmoid(log_snr)), math.sqrt(_sigmoid(-log_snr)))
+
+    def prior_std(self, level: Level) -> float:
+        """1: the variance is preserved."""
+        return 1.0
+
     def _angle(self, t: Tensor) -> Tensor:
-        return (t.double() + 1) / (self.steps + 1) * (math.pi / 2)
+        return (t.double() + 1) / 65 * (math.pi / 2)
 
 
 class Noise:
     """The prediction ε."""
+
+    def scale_in(self, alpha: Tensor | float, sigma: Tensor | float) -> float:
+        """1."""
+        return 1.0
+
+    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor | float:
+        """alpha/sigma."""
+        return alpha / sigma
 
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
         """ε itself."""

@@ -1,0 +1,62 @@
+"""A run must be able to reach what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from diffloom.config.autoencoder import AutoencoderDocument
+from diffloom.config.choice import AnyDocument
+from diffloom.config.document import Document
+from diffloom.errors import Problem
+
+
+def warmup(document: AnyDocument) -> Iterator[Problem]:
+    """A warm-up longer than the run never reaches the learning rate."""
+    train = document.train
+    if train is not None and train.warmup_steps > train.steps:
+        yield Problem(
+            "train.warmup_steps",
+            f"the warm-up of {train.warmup_steps} steps is longer than the run of {train.steps}, which would "
+            "never reach train.lr; shorten it, or set train.steps higher",
+        )
+
+
+def criterion_starts(document: AutoencoderDocument) -> Iterator[Problem]:
+    """A criterion that begins after the last step never counts."""
+    steps = document.train.steps if document.train is not None else None
+    for index, criterion in enumerate(document.autoencoder.criteria):
+        if steps is not None and criterion.start_step > steps:
+            yield Problem(
+                f"autoencoder.criteria[{index}].start_step",
+                f"{criterion.canonical} would begin at step {criterion.start_step} of a run of {steps}, and never "
+                "count; set it lower, set train.steps higher, or remove the criterion",
+            )
+
+
+def criterion_order(document: AutoencoderDocument) -> Iterator[Problem]:
+    """A criterion that weighs itself against those before it needs one that has begun."""
+    criteria = document.autoencoder.criteria
+    for index, criterion in enumerate(criteria):
+        begun = any(earlier.start_step <= criterion.start_step for earlier in criteria[:index])
+        if criterion.relative and not begun:
+            yield Problem(
+                f"autoencoder.criteria[{index}]",
+                f"{criterion.canonical} weighs itself against the criteria before it, and none of them counts at its "
+                f"start_step {criterion.start_step}; put one before it, such as lp",
+            )
+
+
+def self_conditioning(document: Document) -> Iterator[Problem]:
+    """An estimate of x₀ on the network's input means nothing to a network that was not trained with it."""
+    takes, trains = document.backbone.self_conditioning, document.objective.self_conditioning
+    if takes and not trains:
+        yield Problem(
+            "backbone.self_conditioning",
+            f"{document.objective.canonical} as configured never shows the network an estimate of x₀; "
+            "set objective.self_conditioning: true, or this to false",
+        )
+    if trains and not takes:
+        yield Problem(
+            "objective.self_conditioning",
+            "this backbone does not take an estimate of x₀; set backbone.self_conditioning: true, or this to false",
+        )

@@ -1,0 +1,93 @@
+"""Guidance and corrections of one walk, composed around the denoiser in one order:
+
+1. the plain conditional prediction of x₀, and every view that an active guidance wants, in one batch;
+2. x₀ plus the shifts of all guidances;
+3. the corrections, in the order of their list.
+
+ε follows x₀ at every stage, so that alpha·x₀ + sigma·ε = x_t. Clipping comes after: `diffloom.process.clipped`.
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from diffloom.condition import Condition
+from diffloom.kinds import Correct, Pull
+from diffloom.process.types import Aims, Denoised, Level, Model, View
+
+
+class Steered:
+    """The guided denoiser of one walk: (x_BCHW, level) → x₀ and ε."""
+
+    def __init__(
+        self, aims: Aims, model: Model, pulls: Sequence[Pull], corrections: Sequence[Correct] = ()
+    ) -> None:
+        self.pulls = tuple(pulls)
+        self.corrections = tuple(corrections)
+        self._plain = View(aims.condition)
+        self._under = model.under
+        self._batches: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
+        for pull in self.pulls:
+            self._batch([self._plain, *pull.views])  # what depends on conditions alone is computed now
+        self._batch([self._plain, *(view for pull in self.pulls for view in pull.views)])
+
+    def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
+        """The guided and corrected prediction."""
+        active = [pull for pull in self.pulls if pull.active(level)]
+        views = [view for pull in active for view in pull.views]
+        seen = self._predicted([self._plain, *views], x_BCHW, level)
+        plain = seen[id(self._plain)]
+        guided = plain
+        for pull in active:
+            shift = pull.shift(x_BCHW, level, plain, [seen[id(view)] for view in pull.views])
+            guided = guided if shift is None else shifted(guided, shift, level)
+        for correct in self.corrections:
+            x0 = correct(x_BCHW, level, guided, plain)
+            guided = shifted(guided, x0 - guided.x0_BCHW, level)
+        return guided
+
+    def _predicted(self, views: Sequence[View], x_BCHW: Tensor, level: Level) -> dict[int, Denoised]:
+        """The prediction of each view, by its identity; those of the model itself come from one call."""
+        own = _distinct([view.condition for view in views if view.through is None])
+        together = self._batch(views)(torch.cat([x_BCHW] * len(own)), level)
+        rows = dict(zip(map(id, own), _split(together, len(own)), strict=True))
+        return {
+            id(view): rows[id(view.condition)] if view.through is None else view.through(x_BCHW, level)
+            for view in views
+        }
+
+    def _batch(self, views: Sequence[View]) -> Callable[[Tensor, Level], Denoised]:
+        """The model's denoiser under all the conditions of these views, stacked."""
+        own = _distinct([view.condition for view in views if view.through is None])
+        key = tuple(map(id, own))
+        if key not in self._batches:
+            self._batches[key] = self._under(own[0] if len(own) == 1 else Condition.stack(own))
+        return self._batches[key]
+
+
+def shifted(denoised: Denoised, shift_BCHW: Tensor, level: Level) -> Denoised:
+    """The prediction with x₀ shifted, and ε so that both still make x_t."""
+    return replace(
+        denoised,
+        x0_BCHW=denoised.x0_BCHW + shift_BCHW,
+        eps_BCHW=denoised.eps_BCHW - level.alpha / level.sigma * shift_BCHW,
+    )
+
+
+def _distinct(conditions: Sequence[Condition]) -> list[Condition]:
+    return list({id(condition): condition for condition in conditions}.values())
+
+
+def _split(denoised: Denoised, parts: int) -> list[Denoised]:
+    """The rows of a stacked prediction, as many at a time as there were samples."""
+    x0s, epss = denoised.x0_BCHW.chunk(parts), denoised.eps_BCHW.chunk(parts)
+    variances = [None] * parts if denoised.variance_BCHW is None else denoised.variance_BCHW.chunk(parts)
+    return [
+        Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=variance)
+        for x0, eps, variance in zip(x0s, epss, variances, strict=True)
+    ]

@@ -1,0 +1,45 @@
+"""The skeleton of a sampler: the walk is the same for all, the step is the algorithm.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import TypeAlias
+
+from torch import Tensor
+
+from diffloom.process.types import Course, Denoised, Step
+
+Move: TypeAlias = Callable[[Tensor, int], tuple[Denoised, Tensor]]
+"""(x_BCHW, index) → what the network said of x at levels[index], and where the step to levels[index + 1] arrives."""
+
+
+class Stepper(ABC):
+    """A sampler that takes one step for each level but the last.
+
+    A subclass computes what is constant in `begin`, in float64, and returns its step: a function of where it stands,
+    and of what it remembers of this walk. See `diffloom.kinds.Walk`.
+    """
+
+    @abstractmethod
+    def begin(self, course: Course) -> Move:
+        """The step, ready for one walk. Raises ValueError for levels that it cannot honour."""
+
+    def __call__(self, x_BCHW: Tensor, course: Course) -> Iterator[Step]:
+        """Walk x_BCHW down `course.levels`, a `Step` for each level but the last."""
+        move = self.begin(course)
+        for index, (level, next_level) in enumerate(pairwise(course.levels)):
+            denoised, following = move(x_BCHW, index)
+            yield Step(
+                index=index,
+                level=level,
+                next_level=next_level,
+                x_t_BCHW=x_BCHW,
+                x0_BCHW=denoised.x0_BCHW,
+                following_BCHW=following,
+            )
+            x_BCHW = following

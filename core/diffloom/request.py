@@ -1,0 +1,101 @@
+"""What is asked of one call of `sample`: checked against the model, and planned, before anything is computed.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+from diffloom.config.document import Sampling
+from diffloom.errors import DiffloomError
+from diffloom.kinds import Correction, Guidance, Sampler, Spacing, Walk
+from diffloom.sampling import SamplingPlan, changed_sampling
+from diffloom.seeds import Seed, sample_keys
+
+if TYPE_CHECKING:
+    from diffloom.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `Pipeline.sample`; what is None stands in the configuration."""
+
+    count: int | None
+    seed: Seed | list[Seed] = 0
+    steps: int | None = None
+    guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None
+    sampler: str | Mapping[str, Any] | Sampler | Walk | None = None
+    spacing: str | Mapping[str, Any] | Spacing | None = None
+    end: Literal["clean", "first"] | None = None
+    corrections: Sequence[str | Mapping[str, Any] | Correction] | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    negative: Mapping[str, Any] = field(default_factory=dict)
+    also: Sequence[tuple[float, Mapping[str, Any]]] = ()
+    start_BCHW: Tensor | None = None
+
+    def plan(self, pipeline: Pipeline) -> SamplingPlan:
+        """Everything about the samples that is settled before the first network call. Raises DiffloomError."""
+        section, walk = changed_sampling(
+            pipeline.document,
+            pipeline.registry,
+            steps=self.steps,
+            guidance=self.guidance,
+            sampler=self.sampler,
+            spacing=self.spacing,
+            end=self.end,
+            corrections=self.corrections,
+        )
+        conditioning = pipeline.conditioning
+        raw, agreed = conditioning.check(self.conditions, self._count)
+        keys = sample_keys(self.seed, agreed)
+        away = conditioning.check_negative(self.negative, len(keys))
+        self._check(section, count=len(keys), away=away, shape=pipeline.document.space_info.shape)
+        pipeline.module.eval()
+        return SamplingPlan(
+            pipeline=pipeline,
+            section=section,
+            walk=walk,
+            own_walk=callable(self.sampler),
+            keys=keys,
+            raw=raw,
+            negative=away,
+            also=tuple((weight, conditioning.check(further, len(keys))[0]) for weight, further in self.also),
+            start_BCHW=None if self.start_BCHW is None else self.start_BCHW.to(pipeline.device),
+        )
+
+    @property
+    def _count(self) -> int | None:
+        """How many samples, as far as the arguments beside the conditions say it."""
+        if self.count is not None:
+            return self.count
+        if not isinstance(self.seed, int):
+            return len(sample_keys(self.seed, None))
+        return None if self.start_BCHW is None else len(self.start_BCHW)
+
+    def _check(
+        self, section: Sampling, *, count: int, away: Mapping[str, Any], shape: tuple[int, int, int]
+    ) -> None:
+        guidance = section.guidance
+        if away and (guidance is None or guidance.neutral):
+            raise DiffloomError(
+                f"negative: without guidance nothing leads away from {', '.join(away)}; give a guidance scale above 1"
+            )
+        if guidance is not None and isinstance(guidance.scale, tuple) and len(guidance.scale) != count:
+            raise DiffloomError(
+                f"guidance: {len(guidance.scale)} scales for {count} samples; give one scale, or one for each sample"
+            )
+        if self.also and not (guidance is not None and guidance.weighs):
+            raise DiffloomError(
+                "also: further conditions are followed by guidance that weighs them, such as classifier_free, and "
+                f"{'there is no guidance' if guidance is None else guidance.canonical + ' does not'}"
+            )
+        if self.start_BCHW is not None and tuple(self.start_BCHW.shape) != (count, *shape):
+            raise DiffloomError(
+                f"start: {tuple(self.start_BCHW.shape)} does not begin {count} walks in a space of {shape}; give "
+                f"{(count, *shape)}"
+            )

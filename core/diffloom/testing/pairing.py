@@ -1,0 +1,7 @@
+"""Laws of the kind `pairing`."""
+
+from __future__ import annotations
+
+from diffloom.testing.checks import Check
+
+CHECKS: tuple[Check, ...] = ()

@@ -1,0 +1,7 @@
+"""Laws of the kind `timing`."""
+
+from __future__ import annotations
+
+from diffloom.testing.checks import Check
+
+CHECKS: tuple[Check, ...] = ()
