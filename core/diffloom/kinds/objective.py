@@ -44,8 +44,8 @@ class Objective(Component):
     kind: ClassVar[str] = "objective"
 
     self_conditioning: bool = False
-    """Show the network its own estimate of x₀ in half of the examples (Chen et al. 2022, section 3.2); the backbone must
-    be self-conditioned too."""
+    """Show the network its own estimate of x₀ in half of the examples (Chen et al. 2022, section 3.2); the backbone
+    must be self-conditioned too."""
 
     @abstractmethod
     def build(self) -> Loss:

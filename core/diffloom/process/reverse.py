@@ -34,9 +34,9 @@ def denoiser(
 ) -> Callable[[Tensor, Level, Condition], Denoised]:
     """`denoise(x_BCHW, level, condition)`: the network's prediction at one noise level, as x₀ and ε.
 
-    `network(x_BCHW, t_B, condition)` is called with the prediction's `scale_in`·x and t_B float32, all `level.t`. With `learned_variance` it
-    returns 2·C channels, of which the second half is its variance output, passed on as it is. Raises
-    ValueError at the clean level, and for any other shape.
+    `network(x_BCHW, t_B, condition)` is called with the prediction's `scale_in`·x and t_B float32, all
+    `level.t`. With `learned_variance` it returns 2·C channels, of which the second half is its variance output,
+    passed on as it is. Raises ValueError at the clean level, and for any other shape.
     """
 
     def denoise(x_BCHW: Tensor, level: Level, condition: Condition) -> Denoised:

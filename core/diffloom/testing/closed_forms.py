@@ -16,6 +16,22 @@ from diffloom.kinds import TimeAxis
 from diffloom.process import CLEAN, Denoised, Draws, Level
 
 
+def preserving_at(log_snr: float) -> Level:
+    """A variance-preserving level of any log-SNR; its time is that of `preserving(20)`, continued."""
+    return Level((9 + log_snr) / -20 * 19 + 19, math.sqrt(_sigmoid(log_snr)), math.sqrt(_sigmoid(-log_snr)))
+
+
+def exploding_at(log_snr: float) -> Level:
+    """A variance-exploding level of any log-SNR; its time is log sigma."""
+    return Level(-log_snr / 2, 1.0, math.exp(-log_snr / 2))
+
+
+def flowing_at(log_snr: float) -> Level:
+    """A level of a straight flow of any log-SNR; its time is sigma."""
+    sigma = _sigmoid(-log_snr / 2)
+    return Level(sigma, 1 - sigma, sigma)
+
+
 def preserving(count: int) -> tuple[Level, ...]:
     """Variance-preserving levels, evenly spaced in log-SNR, then clean: 2·log(alpha/sigma) from −9 to 11."""
     return _levels([(math.sqrt(_sigmoid(snr)), math.sqrt(_sigmoid(-snr))) for snr in _spread(-9, 11, count)])

@@ -11,8 +11,7 @@ from diffloom.bridge.layouts.prompts import LARGE
 from diffloom.bridge.layouts.scheduler import Mathematics
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
-from diffloom.kinds import Schedule
-from diffloom.process.schedules import ScaledLinearSchedule
+from diffloom.process.schedules import BetaSchedule, ScaledLinearSchedule
 
 SD_SCHEDULE = ScaledLinearSchedule(beta_start=0.00085, beta_end=0.012)
 """Of every Stable Diffusion."""
@@ -27,7 +26,7 @@ class Family:
     """Pixels of the pictures they were trained on; None where that differs."""
     scale: float | None = None
     """What latents are multiplied by; None where that differs."""
-    schedule: Schedule | None = None
+    schedule: BetaSchedule | None = None
     """For files without latent-diffusion's tables; None where it differs."""
     guidance: float = 1.0
     """The scale that they are usually drawn from with."""
@@ -73,7 +72,7 @@ def family_of(names: Iterable[str]) -> Family:
 
 
 def read_mathematics(
-    family: Family, schedule: Schedule | None, assume: Mapping[str, str], *, place: str
+    family: Family, schedule: BetaSchedule | None, assume: Mapping[str, str], *, place: str
 ) -> Mathematics:
     """Schedule, prediction and sampling; `schedule` is the file's own. Raises AmbiguousError."""
     found = schedule or family.schedule

@@ -9,22 +9,9 @@ from diffloom.errors import Problem
 from diffloom.kinds import ConditionInfo, LatentSpace, SpaceInfo, Weighted
 
 RESERVED = frozenset(
-    {"batch_size", "end", "guidance", "n", "negative", "on_step", "sampler", "seed", "spacing", "steps"}
+    {"also", "batch_size", "corrections", "end", "guidance", "n", "negative", "on_step", "sampler", "seed"}
 ) | frozenset(
-    {
-        "also",
-        "corrections",
-        "start",
-        "device",
-        "film",
-        "help",
-        "output",
-        "plugin",
-        "self",
-        "t",
-        "weights",
-        "x_t",
-    }
+    {"spacing", "start", "steps", "device", "film", "help", "output", "plugin", "self", "t", "weights", "x_t"}
 )
 """Arguments of `Pipeline.sample`, `denoise` and the command `diffloom sample`."""
 
