@@ -28,7 +28,7 @@ from diffloom.bridge.sources.opened import Opened
 from diffloom.bridge.tensors import Tensors
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
-from diffloom.kinds import Schedule
+from diffloom.process.schedules import BetaSchedule
 
 BACKBONE, SPACE = "model.diffusion_model.", "first_stage_model."
 CONDITION, EMBEDDER = "cond_stage_model.", "conditioner.embedders."
@@ -126,7 +126,7 @@ def _conditions(tensors: Tensors, family: Family, backbone: Known, reading: Read
     )
 
 
-def _schedule(tensors: Tensors) -> Schedule | None:
+def _schedule(tensors: Tensors) -> BetaSchedule | None:
     """The schedule of the file's own tables; None where it keeps none."""
     tables = {name: tensors.read(name) for name in TABLES if name in tensors}
     if SIGMAS in tensors:  # of sgm: √(1 − ᾱ)/√ᾱ, rising

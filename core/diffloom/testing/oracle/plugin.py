@@ -1,0 +1,15 @@
+"""Registers the oracle, through the same door as everybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diffloom.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from diffloom.registrar import Registrar
+
+
+@hookimpl
+def diffloom_register(registrar: Registrar) -> None:
+    """Register the oracle."""
