@@ -1,4 +1,4 @@
-"""Samplers, and the times they visit."""
+"""Samplers that know one step at a time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import lazy_loader
 
 from diffloom import Registrar, hookimpl
 from diffloom_samplers.samplers import DDIMSampler, DDPMSampler
-from diffloom_samplers.spacings import Leading, Linspace, Trailing
 
 if TYPE_CHECKING:
     from diffloom_samplers.ddim import DDIM
     from diffloom_samplers.ddpm import DDPM
 
-__all__ = ["DDIM", "DDPM", "DDIMSampler", "DDPMSampler", "Leading", "Linspace", "Trailing"]
+__all__ = ["DDIM", "DDPM", "DDIMSampler", "DDPMSampler"]
 
 # These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
 __getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"ddim": ["DDIM"], "ddpm": ["DDPM"]})
@@ -22,6 +21,6 @@ __getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"ddim": ["DDIM"], "
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
-    """Register the samplers and the spacings."""
-    for component in (DDPMSampler, DDIMSampler, Leading, Trailing, Linspace):
+    """Register the samplers."""
+    for component in (DDPMSampler, DDIMSampler):
         registrar.add(component)

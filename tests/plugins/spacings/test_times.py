@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from diffloom.kinds import Spacing
-from diffloom_samplers import Leading, Linspace, Trailing
+from diffloom_spacings import Leading, Linspace, Trailing
 
 SPACINGS: dict[str, Spacing] = {"leading": Leading(), "trailing": Trailing(), "linspace": Linspace()}
 
