@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -18,6 +20,11 @@ class DDPMSampler(Sampler):
 
     name = "ddpm"
 
+    @property
+    def stochastic(self) -> bool:
+        """Always."""
+        return True
+
     def build(self) -> DDPM:
         """The walk."""
         from diffloom_samplers.ddpm import DDPM
@@ -33,6 +40,21 @@ class DDIMSampler(Sampler):
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Fresh noise at each step: 0 is deterministic, 1 is DDPM with the variance fixed_small."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Iterable[DDIMSampler]:
+        """Without and with fresh noise."""
+        return (cls(), cls(eta=0.5), cls(eta=1.0))
+
+    @property
+    def order(self) -> int | None:
+        """1: Euler's method in sigma/alpha."""
+        return None if self.stochastic else 1
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless eta is 0."""
+        return self.eta > 0
 
     def build(self) -> DDIM:
         """The walk."""

@@ -11,6 +11,28 @@ from diffloom.process import Course, Denoised, Draws, KeyedNoise, Level, Step, W
 from diffloom.testing.closed_forms import Posterior, preserving_at
 
 
+def course_of(
+    x_BCHW: Tensor,
+    levels: Sequence[Level],
+    denoise: Callable[[Tensor, Level], Denoised],
+    *,
+    noise: WalkNoise | None = None,
+    variance: ReverseVariance | None = None,
+    at: Callable[[float], Level] = preserving_at,
+) -> Course:
+    """A course for a walk from x_BCHW.
+
+    Without `noise` row b has that of sample b of seed 7, whatever the batch, in x's dtype.
+    """
+    return Course(
+        levels=tuple(levels),
+        denoise=denoise,
+        noise=noise or keyed_noise(x_BCHW),
+        variance=variance or Posterior(),
+        at=at,
+    )
+
+
 def walked(
     walk: Walk,
     x_BCHW: Tensor,
@@ -21,15 +43,8 @@ def walked(
     variance: ReverseVariance | None = None,
     at: Callable[[float], Level] = preserving_at,
 ) -> list[Step]:
-    """All steps of a walk. Without `noise` row b has that of sample b of seed 7, whatever the batch, in x's dtype."""
-    course = Course(
-        levels=tuple(levels),
-        denoise=denoise,
-        noise=noise or keyed_noise(x_BCHW),
-        variance=variance or Posterior(),
-        at=at,
-    )
-    return list(walk(x_BCHW, course))
+    """All steps of a walk along the course of `course_of`."""
+    return list(walk(x_BCHW, course_of(x_BCHW, levels, denoise, noise=noise, variance=variance, at=at)))
 
 
 def keyed_noise(x_BCHW: Tensor, *, first: int = 0, seed: int = 7) -> KeyedNoise:
