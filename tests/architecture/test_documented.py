@@ -9,7 +9,7 @@ import pytest
 
 from diffloom import hooks
 from diffloom.kinds import KINDS
-from diffloom.testing.conformance import LAWS
+from diffloom.testing.examination import LAWS
 
 ROOT = Path(__file__).parents[2]
 HOOKS = [name for name in vars(hooks) if name.startswith("diffloom_")]

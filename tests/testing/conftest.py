@@ -10,7 +10,7 @@ import pytest
 from diffloom.kinds import Component
 from diffloom.testing import check_component, general
 from diffloom.testing.checks import run
-from diffloom.testing.conformance import LAWS
+from diffloom.testing.examination import LAWS
 
 
 @pytest.fixture

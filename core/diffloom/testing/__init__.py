@@ -5,10 +5,26 @@
     def test_conformance():
         conformance("acme-moon")
 
-Every component is examined by the laws of its kind; the module `diffloom.testing.<kind>` states them.
+Every component is examined by the laws of its kind; the module `diffloom.testing.<kind>` states them. The names are
+loaded on first use, so that registering the oracle (`diffloom.testing.oracle`) does not import torch.
 """
 
-from diffloom.testing.conformance import check_component, conformance
-from diffloom.testing.report import Failure, NonConformityError, Report
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from diffloom.testing.examination import check_component, conformance
+    from diffloom.testing.report import Failure, NonConformityError, Report
 
 __all__ = ["Failure", "NonConformityError", "Report", "check_component", "conformance"]
+
+__getattr__, *_ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "examination": ["check_component", "conformance"],
+        "report": ["Failure", "NonConformityError", "Report"],
+    },
+)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from diffloom.condition import Condition
 from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
+from diffloom.process import Epsilon, FixedSmall, LearnedRange, LinearSchedule, Process
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
 from diffloom.testing.closed_forms import normal
 from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
@@ -28,7 +29,7 @@ def builds(component: Backbone) -> None:
     """It fits some space; what it refuses, a size or a condition, it refuses by ValueError."""
     expect(component.downsampling >= 1, "a downsampling factor of at least 1", component.downsampling)
     for space, _, condition in _accepted(component):
-        expect_module(component.build(space=space, condition=condition), ("forward",))
+        expect_module(_built(component, space, condition), ("forward",))
 
 
 def gives_the_space_s_shape(component: Backbone) -> None:
@@ -37,7 +38,7 @@ def gives_the_space_s_shape(component: Backbone) -> None:
         for learned in (False, True):
             variant = component.model_copy(update={"learn_variance": learned})
             try:
-                module = awake(variant.build(space=space, condition=condition))
+                module = awake(_built(variant, space, condition))
             except ValueError:
                 if not learned:
                     raise
@@ -58,7 +59,7 @@ def gives_the_space_s_shape(component: Backbone) -> None:
 def rows_are_independent(component: Backbone) -> None:
     """In float64, which it runs in, a row is the same alone as in a batch."""
     for space, slot, condition in _accepted(component):
-        module = awake(component.build(space=space, condition=condition)).double()
+        module = awake(_built(component, space, condition)).double()
         x, t, filled = _inputs(space, condition, 3)
         together = _output(module, (x, t, filled))
         expect(together.dtype == torch.float64, "float64, as x is", together.dtype)
@@ -70,7 +71,7 @@ def rows_are_independent(component: Backbone) -> None:
 def reads_all_its_inputs(component: Backbone) -> None:
     """The output depends on x, on t, and on every condition that build() took."""
     for space, _, condition in _accepted(component):
-        module = awake(component.build(space=space, condition=condition)).double()
+        module = awake(_built(component, space, condition)).double()
         x, t, filled = _inputs(space, condition, 2)
         output = _output(module, (x, t, filled))
         others = {"x": (x.flip(0), t, filled), "t": (x, t + 300, filled)}
@@ -86,7 +87,7 @@ def ignores_masked_tokens(component: Backbone) -> None:
     for space, _, condition in _accepted(component):
         x, t, filled = _inputs(space, condition, 2)
         if filled.tokens_BLD is not None:
-            module = awake(component.build(space=space, condition=condition)).double()
+            module = awake(_built(component, space, condition)).double()
             mask_BL = torch.tensor([[True, True, False], [True, False, False]])
             other_BLD = torch.where(mask_BL[..., None], filled.tokens_BLD, filled.tokens_BLD + 1)
             output = _output(module, (x, t, replace(filled, mask_BL=mask_BL)))
@@ -97,7 +98,7 @@ def ignores_masked_tokens(component: Backbone) -> None:
 def prepares_without_a_trace(component: Backbone) -> None:
     """A prepared condition has the same slots and gives the same output, whatever was prepared before or since."""
     for space, slot, condition in _accepted(component):
-        module = awake(component.build(space=space, condition=condition)).double()
+        module = awake(_built(component, space, condition)).double()
         prepare = getattr(module, "prepare", None)
         if prepare is None:
             return
@@ -123,7 +124,7 @@ def prepares_without_a_trace(component: Backbone) -> None:
 def trains_every_weight(component: Backbone) -> None:
     """A gradient reaches every parameter, of every matrix one that is not zero."""
     for space, slot, condition in _accepted(component):
-        module = awake(component.build(space=space, condition=condition)).double()
+        module = awake(_built(component, space, condition)).double()
         output = module(*_inputs(space, condition, 3))
         (output * normal(output.shape, seed=9)).sum().backward()
         bare = [
@@ -137,7 +138,7 @@ def trains_every_weight(component: Backbone) -> None:
 def evaluates_alike_twice(component: Backbone) -> None:
     """In evaluation mode the output is a function of the inputs: no dropout, no state."""
     space, _, condition = next(_accepted(component))
-    module = awake(component.build(space=space, condition=condition))
+    module = awake(_built(component, space, condition))
     inputs = _inputs(space, condition, 2, dtype=torch.float32)
     expect(torch.equal(_output(module, inputs), _output(module, inputs)), "equal outputs twice", "others")
 
@@ -146,9 +147,9 @@ def is_told_by_seed_and_weights(component: Backbone) -> None:
     """Equal seeds build equal weights, and the state_dict holds all that the output depends on."""
     space, _, condition = next(_accepted(component))
     inputs = _inputs(space, condition, 1, dtype=torch.float32)
-    expect_seeded(lambda: component.build(space=space, condition=condition))
+    expect_seeded(lambda: _built(component, space, condition))
     expect_state_tells_all(
-        lambda: component.build(space=space, condition=condition), lambda module: _output(module, inputs)
+        lambda: _built(component, space, condition), lambda module: _output(module, inputs)
     )
 
 
@@ -171,6 +172,15 @@ def _accepted(component: Backbone) -> Iterator[tuple[SpaceInfo, str, ConditionIn
     oblong = SpaceInfo(channels=4, height=side, width=2 * side)
     if _takes(component, oblong, condition):
         yield oblong, slot, condition
+
+
+def _built(component: Backbone, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
+    """The module, bound to a process where it is a formula of one."""
+    module = component.build(space=space, condition=condition)
+    if (bind := getattr(module, "bind", None)) is not None:
+        prediction, variance = Epsilon(), LearnedRange() if component.learn_variance else FixedSmall()
+        bind(Process(schedule=LinearSchedule().build(), prediction=prediction, variance=variance))
+    return module
 
 
 def _takes(component: Backbone, space: SpaceInfo, condition: ConditionInfo) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffloom.hooks import hookimpl
+from diffloom.testing.oracle.component import Oracle
 
 if TYPE_CHECKING:
     from diffloom.registrar import Registrar
@@ -13,3 +14,4 @@ if TYPE_CHECKING:
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the oracle."""
+    registrar.add(Oracle)
