@@ -2,9 +2,68 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
 from diffloom import Registrar, hookimpl
+from diffloom_multistep.samplers import (
+    DEISSampler,
+    DPMpp2MSampler,
+    DPMpp3MSampler,
+    IPNDMSampler,
+    LMSSampler,
+    PLMSSampler,
+    UniPCSampler,
+)
+
+if TYPE_CHECKING:
+    from diffloom_multistep.adams import IPNDM, PLMS
+    from diffloom_multistep.deis import DEIS
+    from diffloom_multistep.dpmpp import DPMpp2M, DPMpp3M
+    from diffloom_multistep.lms import LMS
+    from diffloom_multistep.unipc import UniPC
+
+__all__ = [
+    "DEIS",
+    "IPNDM",
+    "LMS",
+    "PLMS",
+    "DEISSampler",
+    "DPMpp2M",
+    "DPMpp2MSampler",
+    "DPMpp3M",
+    "DPMpp3MSampler",
+    "IPNDMSampler",
+    "LMSSampler",
+    "PLMSSampler",
+    "UniPC",
+    "UniPCSampler",
+]
+
+# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "adams": ["IPNDM", "PLMS"],
+        "deis": ["DEIS"],
+        "dpmpp": ["DPMpp2M", "DPMpp3M"],
+        "lms": ["LMS"],
+        "unipc": ["UniPC"],
+    },
+)
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the samplers."""
+    for component in (
+        LMSSampler,
+        PLMSSampler,
+        IPNDMSampler,
+        DEISSampler,
+        DPMpp2MSampler,
+        DPMpp3MSampler,
+        UniPCSampler,
+    ):
+        registrar.add(component)

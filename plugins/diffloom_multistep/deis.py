@@ -1,0 +1,66 @@
+"""DEIS: a polynomial for ε over time, an exact integral over sigma/alpha. Legend: B batch, C channels, H, W."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from torch import Tensor
+
+from diffloom.process import Course, Denoised
+from diffloom_multistep.multistep import Multistep, first_with_signal, orders
+from diffloom_multistep.polynomial import lagrange_integrals
+
+Variable = Literal["log_rho", "time"]
+
+
+class DEIS(Multistep):
+    """Diffusion exponential integrator sampler (Zhang & Chen 2022), Adams-Bashforth kind.
+
+    dx̄ = ε dρ with x̄ = x/alpha, ρ = sigma/alpha; ε is the polynomial through its last values in log ρ, as in
+    diffusers, or in the schedule's time, the paper's tAB-DEIS (eq. 15). In ρ itself it would be `LMS`, ρAB-DEIS.
+    Into the clean level, where log ρ has no value, the step is of first order.
+    """
+
+    def __init__(
+        self, *, order: int = 3, variable: Variable = "log_rho", lower_order_final: bool = True
+    ) -> None:
+        """`lower_order_final` lets the order fall to 1 at the end of walks of fewer than 15 steps."""
+        if order < 1:
+            raise ValueError(f"the order is at least 1, not {order}")
+        self.order = order
+        self.variable = variable
+        self.lower_order_final = lower_order_final
+
+    def remembered(self, denoised: Denoised) -> Tensor:
+        """ε."""
+        return denoised.eps_BCHW
+
+    def weights(self, course: Course, index: int) -> tuple[float, ...]:
+        """alpha_s·∫ L_j dρ over λ = −log ρ, where dρ = −e^(−λ) dλ, without the step's own."""
+        levels = course.levels
+        current, following = levels[index : index + 2]
+        in_time = self.variable == "time"
+        order = orders(
+            levels,
+            highest=self.order,
+            since=0
+            if in_time
+            else first_with_signal(levels),  # a level without signal has a time, but no log ρ
+            low_end=self.lower_order_final and len(levels) <= 15,
+        )[index]
+        if order == 1 or following.is_clean:
+            return ()
+        known = [levels[index - back] for back in range(order)]
+
+        def time(half_log_snr: float) -> float:
+            return course.at(2 * half_log_snr).t
+
+        _, *rest = lagrange_integrals(
+            [level.t if in_time else level.half_log_snr for level in known],
+            start=current.half_log_snr,
+            end=following.half_log_snr,
+            place=time if in_time else lambda half_log_snr: half_log_snr,
+            density=lambda half_log_snr: -math.exp(-half_log_snr),
+        )
+        return tuple(following.alpha * part for part in rest)
