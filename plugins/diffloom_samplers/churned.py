@@ -1,0 +1,103 @@
+"""Samplers that may add noise before a step, as components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import NonNegativeFloat
+
+from diffloom.kinds import Sampler
+
+if TYPE_CHECKING:
+    from diffloom_samplers.dpm_solver import DPMSolver2S
+    from diffloom_samplers.euler import Euler
+    from diffloom_samplers.fresh_noise import Churn
+    from diffloom_samplers.heun import Heun
+
+
+class ChurnedSampler(Sampler):
+    """A solver of the probability flow that can be stirred (Karras et al. 2022, algorithm 2)."""
+
+    ends_early: ClassVar[bool] = True
+    solver_order: ClassVar[int]
+    """Its order without noise."""
+
+    s_churn: NonNegativeFloat = 0.0
+    """How much noise is added before steps, shared between them; 0 is deterministic."""
+    s_min: NonNegativeFloat = 0.0
+    """Smallest sigma/alpha at which noise is added."""
+    s_max: NonNegativeFloat | None = None
+    """Largest sigma/alpha at which noise is added; null for all."""
+    s_noise: NonNegativeFloat = 1.0
+    """How many times as strong as exact the noise is; the paper takes up to 1.007 against lost detail."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Iterable[Self]:
+        """Without noise, with it, and with it in the middle only."""
+        return (cls(), cls(s_churn=10.0), cls(s_churn=40.0, s_min=0.05, s_max=20.0))
+
+    @property
+    def order(self) -> int | None:
+        """The solver's, unless noise is added."""
+        return None if self.stochastic else self.solver_order
+
+    @property
+    def stochastic(self) -> bool:
+        """Where s_churn is above 0."""
+        return self.s_churn > 0
+
+    @property
+    def churn(self) -> Churn:
+        """The noise, ready for a walk."""
+        from diffloom_samplers.fresh_noise import Churn
+
+        return Churn(s_churn=self.s_churn, s_min=self.s_min, s_max=self.s_max, s_noise=self.s_noise)
+
+
+class EulerSampler(ChurnedSampler):
+    """Euler's method (Karras et al. 2022); without churn it is ddim."""
+
+    name = "euler"
+    solver_order: ClassVar[int] = 1
+
+    def build(self) -> Euler:
+        """The walk."""
+        from diffloom_samplers.euler import Euler
+
+        return Euler(churn=self.churn)
+
+
+class HeunSampler(ChurnedSampler):
+    """Heun's method, EDM's own sampler (Karras et al. 2022, algorithm 2)."""
+
+    name = "heun"
+    solver_order: ClassVar[int] = 2
+
+    def calls(self, steps: int) -> int:
+        """Two a step, and one into the clean level."""
+        return 2 * steps - 1
+
+    def build(self) -> Heun:
+        """The walk."""
+        from diffloom_samplers.heun import Heun
+
+        return Heun(churn=self.churn)
+
+
+class DPM2Sampler(ChurnedSampler):
+    """k-diffusion's DPM-2: the slope halfway in log sigma, as DPM-Solver-2 (Lu et al. 2022), with churn."""
+
+    name = "dpm2"
+    solver_order: ClassVar[int] = 2
+
+    def calls(self, steps: int) -> int:
+        """Two a step, and one into the clean level."""
+        return 2 * steps - 1
+
+    def build(self) -> DPMSolver2S:
+        """The walk."""
+        from diffloom_samplers.dpm_solver import DPMSolver2S
+
+        return DPMSolver2S(churn=self.churn)

@@ -1,0 +1,101 @@
+"""Euler's method, and the skeleton of solvers that look ahead once in a step.
+
+With y = x/alpha and r = sigma/alpha the probability flow is dy/dr = ε(x, t), whatever the schedule (Song et al. 2020,
+eq. 14). Euler's step arrives at x₀ + r·ε, that is at alpha·x₀ + sigma·ε, which is also right where it begins at pure
+noise, with y infinite. Better solvers add a multiple of what the network says ahead more than here.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+from diffloom.process import Course, Denoised, Level, Move, Stepper, noised, perturbed
+from diffloom_samplers.fresh_noise import Ancestry, Churn
+
+
+@dataclass(frozen=True)
+class Look:
+    """A second call within a step, at the point that Euler's method arrives at."""
+
+    level: Level
+    """Where."""
+    gain: float
+    """How much of the difference between what it says and what the first call said is added."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One step in constants."""
+
+    start: Level
+    """Where the network is asked: the step's level, or a noisier one."""
+    carry: float
+    """What x_t is multiplied by on the way there."""
+    churn_std: float
+    """Of the noise that is added on the way there."""
+    landing: Level
+    """Where the step arrives before its last noise."""
+    look: Look | None
+    """The second call."""
+    fresh_std: float
+    """Of the last noise."""
+
+
+class Euler(Stepper):
+    """First order, one call a step: k-diffusion's `sample_euler`, and with `ancestry` its `sample_euler_ancestral`.
+
+    Without fresh noise it is DDIM. A step into the clean level, or from pure noise, is of first order for subclasses
+    too.
+    """
+
+    def __init__(self, *, churn: Churn | None = None, ancestry: Ancestry | None = None) -> None:
+        """Without `churn` and `ancestry` it is deterministic."""
+        self.churn = churn or Churn()
+        self.ancestry = ancestry or Ancestry()
+
+    def look(self, start: Level, landing: Level, course: Course) -> Look | None:
+        """The second call of a step; neither end is pure noise or clean."""
+        return None
+
+    def compared(self, denoised: Denoised) -> Tensor:
+        """What the two calls are compared by."""
+        return denoised.eps_BCHW
+
+    def begin(self, course: Course) -> Move:
+        """The step."""
+        legs = [self._leg(course, *stride) for stride in pairwise(course.levels)]
+
+        def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
+            leg = legs[index]
+            x_BCHW = perturbed(leg.carry * x_BCHW, leg.churn_std, course.noise, index)
+            here = course.denoise(x_BCHW, leg.start)
+            arrived = straight(here, leg.landing)
+            if leg.look is not None:
+                ahead = course.denoise(straight(here, leg.look.level), leg.look.level)
+                arrived = arrived + leg.look.gain * (self.compared(ahead) - self.compared(here))
+            return here, perturbed(arrived, leg.fresh_std, course.noise, index)
+
+        return move
+
+    def _leg(self, course: Course, level: Level, next_level: Level) -> Leg:
+        start, churn_std = self.churn.raised(level, course)
+        landing, fresh_std = self.ancestry.landing(start, next_level)
+        first_order = start.alpha == 0 or landing.is_clean
+        return Leg(
+            start=start,
+            carry=1.0 if start is level else start.alpha / level.alpha,
+            churn_std=churn_std,
+            landing=landing,
+            look=None if first_order else self.look(start, landing, course),
+            fresh_std=fresh_std,
+        )
+
+
+def straight(here: Denoised, level: Level) -> Tensor:
+    """Where Euler's step from here arrives at a level, (B, C, H, W)."""
+    return noised(here.x0_BCHW, here.eps_BCHW, level.alpha, level.sigma)
