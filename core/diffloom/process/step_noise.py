@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from diffloom.process.brownian import BrownianTree, Point
 from diffloom.process.noise import Draws
 from diffloom.process.types import Level
 
@@ -27,5 +29,13 @@ class KeyedNoise:
         return self.draws.at(index).normal(purpose, self.shape, dtype=self.dtype, device=self.device)
 
     def between(self, current: Level, following: Level) -> Tensor:
-        """The normalised increment of the samples' Brownian paths, (B, C, H, W)."""
-        raise NotImplementedError
+        """The increment of the samples' Brownian paths over alpha²/sigma², divided by its std, (B, C, H, W).
+
+        Raises ValueError for a clean level, and for levels so close that the path has no point between them.
+        """
+        start, end = Point.nearest(current.log_snr), Point.nearest(following.log_snr)
+        return self._paths.increment(start, end).to(device=self.device, dtype=self.dtype)
+
+    @cached_property
+    def _paths(self) -> BrownianTree:
+        return BrownianTree(self.draws, self.shape)

@@ -1,0 +1,97 @@
+"""Brownian paths that are functions of their keys: any point, in any order, without the points between.
+
+A virtual Brownian tree (Li et al. 2020, section 4 and algorithm 3). Its clock is the signal-to-noise ratio
+q = alpha²/sigma², because with u = alpha/sigma²·x_t the reverse SDE is du = E[x₀ | x_t] dq + dW(q), which starts at
+u = 0 where q = 0. Halving goes by log q, as the steps of walks do.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from diffloom.process.noise import Draws
+
+REACH = 32.0
+"""The tree spans log q from −REACH to REACH: sigma/alpha from 9·10⁶ to 1·10⁻⁷."""
+DEPTH = 20
+"""Halvings: points of the tree lie 2·REACH/2^DEPTH = 6·10⁻⁵ apart in log q."""
+LAST = 2**DEPTH
+"""Number of the cleanest point; 0 is pure noise."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of time that the tree has."""
+
+    number: int
+
+    @classmethod
+    def nearest(cls, log_snr: float) -> Point:
+        """The point nearest to a log-SNR; whatever is noisier than the tree reaches is pure noise."""
+        if log_snr > REACH:
+            raise ValueError(
+                f"a log-SNR of {log_snr:g} is beyond the Brownian path, which ends at {REACH:g}: end at the clean level"
+            )
+        share = (max(log_snr, -REACH) + REACH) / (2 * REACH)
+        return cls(round(share * LAST))
+
+    @property
+    def q(self) -> float:
+        """The signal-to-noise ratio."""
+        return 0.0 if self.number == 0 else math.exp(2 * REACH * self.number / LAST - REACH)
+
+
+@dataclass
+class BrownianTree:
+    """The paths W(q) of the samples that `draws` names, one for each pixel, W(0) = 0.
+
+    A value costs at most DEPTH + 1 draws for each pixel, one for each halving on the way to it; the last value is
+    remembered, since walks ask for stretches end to end. Computed in float64 on the CPU, whatever the walk's type is.
+    """
+
+    draws: Draws
+    shape: tuple[int, ...]
+    """(C, H, W)."""
+    _known: dict[Point, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def increment(self, start: Point, end: Point) -> Tensor:
+        """(W(end) − W(start)) / √(q_end − q_start), (B, C, H, W): standard normal."""
+        if not start.q < end.q:
+            raise ValueError(
+                "two levels are one point of the Brownian path: levels must be at least "
+                f"{2 * REACH / LAST:.1g} apart in log-SNR; take fewer steps"
+            )
+        known = self._known
+        self._known = {
+            point: known[point] if point in known else self._value(point) for point in (start, end)
+        }
+        return (self._known[end] - self._known[start]) / math.sqrt(end.q - start.q)
+
+    def _value(self, point: Point) -> Tensor:
+        """W at a point, by halving the stretch that holds it."""
+        low, high = Point(0), Point(LAST)
+        w_low, w_high = torch.zeros(self._batch, dtype=torch.float64), self._fresh(high) * math.sqrt(high.q)
+        while point not in (low, high):
+            middle = Point((low.number + high.number) // 2)
+            share = (middle.q - low.q) / (high.q - low.q)
+            spread = math.sqrt((middle.q - low.q) * (1 - share))
+            w_middle = torch.lerp(w_low, w_high, share) + spread * self._fresh(middle)  # Brownian bridge
+            if point.number < middle.number:
+                high, w_high = middle, w_middle
+            else:
+                low, w_low = middle, w_middle
+        return w_low if point == low else w_high
+
+    def _fresh(self, point: Point) -> Tensor:
+        """The normal noise of a point, the same for whoever comes by."""
+        return self.draws.at(point.number).normal("path", self.shape, dtype=torch.float64)
+
+    @property
+    def _batch(self) -> tuple[int, ...]:
+        return (len(self.draws.keys), *self.shape)
