@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised
-from diffloom_multistep.multistep import Multistep, first_with_signal, orders
+from diffloom.process import Course, Denoised, Level
+from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, orders
 from diffloom_multistep.polynomial import lagrange_integrals
 
 Variable = Literal["log_rho", "time"]
@@ -41,26 +41,29 @@ class DEIS(Multistep):
         levels = course.levels
         current, following = levels[index : index + 2]
         in_time = self.variable == "time"
-        order = orders(
-            levels,
-            highest=self.order,
-            since=0
-            if in_time
-            else first_with_signal(levels),  # a level without signal has a time, but no log ρ
-            low_end=self.lower_order_final and len(levels) <= 15,
-        )[index]
+        # a level without signal has a time, but no log ρ
+        since = 0 if in_time else first_with_signal(levels)
+        low_end = self.lower_order_final and len(levels) <= FEW
+        order = orders(levels, highest=self.order, since=since, low_end=low_end)[index]
         if order == 1 or following.is_clean:
             return ()
         known = [levels[index - back] for back in range(order)]
-
-        def time(half_log_snr: float) -> float:
-            return course.at(2 * half_log_snr).t
-
+        places = [_time(level, course) if in_time else level.half_log_snr for level in known]
+        if len(set(places)) < order:
+            raise ValueError(
+                "deis in time needs levels of different times, but beyond the schedule's ends all share one: "
+                "choose a spacing within them, or the variable log_rho"
+            )
         _, *rest = lagrange_integrals(
-            [level.t if in_time else level.half_log_snr for level in known],
+            places,
             start=current.half_log_snr,
             end=following.half_log_snr,
-            place=time if in_time else lambda half_log_snr: half_log_snr,
-            density=lambda half_log_snr: -math.exp(-half_log_snr),
+            place=lambda lam: course.at(2 * lam).t if in_time else lam,
+            density=lambda lam: -math.exp(-lam),
         )
         return tuple(following.alpha * part for part in rest)
+
+
+def _time(level: Level, course: Course) -> float:
+    """The time of a level, by the same rule as of those between levels."""
+    return course.at(level.log_snr).t if level.alpha > 0 else level.t

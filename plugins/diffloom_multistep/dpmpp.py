@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level
-from diffloom_multistep.multistep import Multistep, first_with_signal, orders
+from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, orders
 from diffloom_multistep.polynomial import exponential_integrals
 
 SecondOrder = Literal["midpoint", "heun"]
@@ -35,7 +35,7 @@ class DPMpp(Multistep):
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """Those of the order that this step can have."""
         levels = course.levels
-        low_end = self.lower_order_final and len(levels) <= 15
+        low_end = self.lower_order_final and len(levels) <= FEW
         order = orders(levels, highest=self.highest, since=first_with_signal(levels), low_end=low_end)[index]
         if order == 1 or levels[index + 1].is_clean:
             return ()

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level, Move, Stepper
 
+FEW = 15
+"""Levels up to which `lower_order_final` has an effect: fewer than 15 steps (the DPM-Solver++ authors' code)."""
+
 
 class Multistep(Stepper):
     """x_s = alpha_s·x₀ + sigma_s·ε + Σ weight_j·(remembered_j − remembered_0).

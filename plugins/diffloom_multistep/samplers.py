@@ -32,7 +32,7 @@ class LMSSampler(Sampler):
 
     @property
     def order(self) -> int:
-        """`solver_order`, the start from pure noise being almost straight."""
+        """`solver_order`: the first steps have less, but are taken where the flow is almost straight."""
         return self.solver_order
 
     def build(self) -> LMS:
