@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from diffloom.kinds.component import Component
 from diffloom.kinds.info import SpaceInfo
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffloom.process import Level
+
+Share = TypeVar("Share", float, "Tensor")
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,32 @@ class TimeAxis:
     """The noisiest time."""
     count: int | None
     """T, where the model is trained on T times, evenly spaced from `first` to `last`; None where on all between."""
+    shift: float = 1.0
+    """s, where shares u of the way are bent to s·u/(1 + (s−1)·u) (Esser et al. 2024, eq. 23); 1 is straight. Of
+    uncounted times from 0 to 1 only: above 1, more of the way is noisy."""
 
     @classmethod
     def table(cls, count: int) -> TimeAxis:
         """The indices 0 … count−1 of a table."""
         return cls(0.0, float(count - 1), count)
 
-    def at(self, share: float) -> float:
-        """The time at a share of the way from `first` (0) to `last` (1)."""
-        return self.first + share * (self.last - self.first)
+    @property
+    def stride(self) -> float:
+        """From one time of training to the next, where they are counted."""
+        assert self.count is not None, "times that are not counted have no next"
+        return (self.last - self.first) / max(self.count - 1, 1)
+
+    def whole(self, index: int) -> float:
+        """The time of training with this number, 0 being the cleanest."""
+        return self.first + index * self.stride
+
+    def at(self, share: Share) -> Share:
+        """The time at a share of the way from `first` (0) to `last` (1): a float, or a tensor of shares."""
+        if self.shift == 1:
+            return self.first + share * (self.last - self.first)
+        low, high = (time / (self.shift - (self.shift - 1) * time) for time in (self.first, self.last))
+        u = low + share * (high - low)
+        return self.shift * u / (1 + (self.shift - 1) * u)
 
 
 class NoiseSchedule(Protocol):

@@ -11,12 +11,45 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from diffloom.process.continuous import VP, Flow, Geometric
+    from diffloom.process.continuous_schedules import EDMSchedule, GeometricSchedule, VESchedule, VPSchedule
+    from diffloom.process.conversion_table import CONVERSIONS, convert
+    from diffloom.process.conversions import X0, Epsilon, FlowVelocity, Preconditioned, Score, V
+    from diffloom.process.flow_schedule import FlowSchedule, SizeShift
     from diffloom.process.forward import Posterior, alpha_sigma, noised
+    from diffloom.process.given_schedule import BetasSchedule
+    from diffloom.process.learned_schedule import LearnedSchedule
+    from diffloom.process.monotone import MonotoneSchedule
     from diffloom.process.noise import Draws, keyed_generator
-    from diffloom.process.predictions import X0, Epsilon, EpsilonPrediction, V, VPrediction, X0Prediction
+    from diffloom.process.path import Exploding, NoisePath, PathSchedule, Preserving, Straight
+    from diffloom.process.posterior_mean import PosteriorMean
+    from diffloom.process.predictions import (
+        EDMPrediction,
+        EpsilonPrediction,
+        FlowPrediction,
+        PosteriorMeanPrediction,
+        ScorePrediction,
+        VPrediction,
+        X0Prediction,
+    )
+    from diffloom.process.rescaled import Shifted, without_terminal_signal
     from diffloom.process.reverse import clipped, denoiser, perturbed, under
     from diffloom.process.schedule import TableSchedule
-    from diffloom.process.schedules import CosineSchedule, LinearSchedule, ScaledLinearSchedule
+    from diffloom.process.schedules import (
+        BetaSchedule,
+        ConstantSchedule,
+        LinearSchedule,
+        ScaledLinearSchedule,
+        SigmoidBetaSchedule,
+        SqrtSchedule,
+    )
+    from diffloom.process.signal_schedules import (
+        CosineSchedule,
+        ExponentialSchedule,
+        LaplaceSchedule,
+        SigmoidSchedule,
+        SignalSchedule,
+    )
     from diffloom.process.steering import Steered, shifted
     from diffloom.process.step_noise import KeyedNoise
     from diffloom.process.types import (
@@ -41,60 +74,134 @@ if TYPE_CHECKING:
         LearnedRangeVariance,
     )
     from diffloom.process.walk import Move, Stepper
+    from diffloom.process.wrapped_schedules import LogSNRShiftSchedule, ZeroTerminalSNRSchedule
 
 __all__ = [
     "CLEAN",
+    "CONVERSIONS",
+    "VP",
     "X0",
     "Aims",
+    "BetaSchedule",
+    "BetasSchedule",
+    "ConstantSchedule",
     "CosineSchedule",
     "Course",
     "Denoised",
     "Draws",
+    "EDMPrediction",
+    "EDMSchedule",
     "Epsilon",
     "EpsilonPrediction",
+    "Exploding",
+    "ExponentialSchedule",
     "FixedLarge",
     "FixedLargeVariance",
     "FixedSmall",
     "FixedSmallVariance",
+    "Flow",
+    "FlowPrediction",
+    "FlowSchedule",
+    "FlowVelocity",
+    "Geometric",
+    "GeometricSchedule",
     "KeyedNoise",
+    "LaplaceSchedule",
     "LearnedRange",
     "LearnedRangeVariance",
+    "LearnedSchedule",
     "Level",
     "LinearSchedule",
+    "LogSNRShiftSchedule",
     "Model",
+    "MonotoneSchedule",
     "Move",
+    "NoisePath",
+    "PathSchedule",
     "Posterior",
+    "PosteriorMean",
+    "PosteriorMeanPrediction",
+    "Preconditioned",
+    "Preserving",
     "Process",
     "ScaledLinearSchedule",
+    "Score",
+    "ScorePrediction",
+    "Shifted",
+    "SigmoidBetaSchedule",
+    "SigmoidSchedule",
+    "SignalSchedule",
+    "SizeShift",
+    "SqrtSchedule",
     "Steered",
     "Step",
     "Stepper",
+    "Straight",
     "TableSchedule",
     "Tilt",
     "V",
+    "VESchedule",
+    "VPSchedule",
     "VPrediction",
     "View",
     "WalkNoise",
     "X0Prediction",
+    "ZeroTerminalSNRSchedule",
     "alpha_sigma",
     "clipped",
+    "convert",
     "denoiser",
     "keyed_generator",
     "noised",
     "perturbed",
     "shifted",
     "under",
+    "without_terminal_signal",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "continuous": ["VP", "Flow", "Geometric"],
+        "continuous_schedules": ["EDMSchedule", "GeometricSchedule", "VESchedule", "VPSchedule"],
+        "conversions": ["X0", "Epsilon", "FlowVelocity", "Preconditioned", "Score", "V"],
+        "conversion_table": ["CONVERSIONS", "convert"],
+        "flow_schedule": ["FlowSchedule", "SizeShift"],
+        "given_schedule": ["BetasSchedule"],
+        "learned_schedule": ["LearnedSchedule"],
+        "monotone": ["MonotoneSchedule"],
+        "path": ["Exploding", "NoisePath", "PathSchedule", "Preserving", "Straight"],
+        "posterior_mean": ["PosteriorMean"],
+        "predictions": [
+            "EDMPrediction",
+            "EpsilonPrediction",
+            "FlowPrediction",
+            "PosteriorMeanPrediction",
+            "ScorePrediction",
+            "VPrediction",
+            "X0Prediction",
+        ],
+        "rescaled": ["Shifted", "without_terminal_signal"],
+        "schedules": [
+            "BetaSchedule",
+            "ConstantSchedule",
+            "LinearSchedule",
+            "ScaledLinearSchedule",
+            "SigmoidBetaSchedule",
+            "SqrtSchedule",
+        ],
+        "signal_schedules": [
+            "CosineSchedule",
+            "ExponentialSchedule",
+            "LaplaceSchedule",
+            "SigmoidSchedule",
+            "SignalSchedule",
+        ],
+        "wrapped_schedules": ["LogSNRShiftSchedule", "ZeroTerminalSNRSchedule"],
         "forward": ["Posterior", "alpha_sigma", "noised"],
         "noise": ["Draws", "keyed_generator"],
-        "predictions": ["Epsilon", "EpsilonPrediction", "V", "VPrediction", "X0", "X0Prediction"],
         "reverse": ["clipped", "denoiser", "perturbed", "under"],
         "schedule": ["TableSchedule"],
-        "schedules": ["CosineSchedule", "LinearSchedule", "ScaledLinearSchedule"],
         "steering": ["Steered", "shifted"],
         "step_noise": ["KeyedNoise"],
         "types": [

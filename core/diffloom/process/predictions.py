@@ -1,86 +1,17 @@
-"""What the network predicts, and its conversion to x₀ and ε.
-
-Only arithmetic, so no torch import. Legend: alpha, sigma are floats or broadcast against the pictures, x_t =
-alpha·x₀ + sigma·ε.
-"""
+"""The predictions a YAML file can name; what they compute is in `diffloom.process.conversions`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import PositiveFloat
+
 from diffloom.kinds import Prediction
+from diffloom.process.conversions import X0, Epsilon, FlowVelocity, Preconditioned, Score, V
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from diffloom.kinds import NoiseSchedule
-
-
-class Plain:
-    """A prediction of a network that sees x_t as it is."""
-
-    def scale_in(self, alpha: Tensor | float, sigma: Tensor | float) -> float:
-        """1."""
-        return 1.0
-
-
-class Epsilon(Plain):
-    """The network outputs ε, the noise in x_t (Ho et al. 2020, eq. 12). Undefined x₀ where alpha is 0."""
-
-    def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-        """What a perfect network outputs: ε."""
-        return eps
-
-    def x0_eps(
-        self, output: Tensor, x_t: Tensor, alpha: Tensor | float, sigma: Tensor | float
-    ) -> tuple[Tensor, Tensor]:
-        """The predicted x₀ and ε."""
-        return (x_t - sigma * output) / alpha, output  # Ho et al. 2020, eq. 15
-
-    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor | float:
-        """alpha/sigma."""
-        return alpha / sigma
-
-
-class X0(Plain):
-    """The network outputs x₀, the clean picture."""
-
-    def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-        """What a perfect network outputs: x₀."""
-        return x0
-
-    def x0_eps(
-        self, output: Tensor, x_t: Tensor, alpha: Tensor | float, sigma: Tensor | float
-    ) -> tuple[Tensor, Tensor]:
-        """The predicted x₀ and ε."""
-        return output, (x_t - alpha * output) / sigma
-
-    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> float:
-        """1."""
-        return 1.0
-
-
-class V(Plain):
-    """The network outputs v = alpha·ε − sigma·x₀ (Salimans & Ho 2022, section 4)."""
-
-    def target(self, x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-        """What a perfect network outputs: v."""
-        return alpha * eps - sigma * x0
-
-    def x0_eps(
-        self, output: Tensor, x_t: Tensor, alpha: Tensor | float, sigma: Tensor | float
-    ) -> tuple[Tensor, Tensor]:
-        """The predicted x₀ and ε: x_t and v turned back by the angle atan(sigma/alpha).
-
-        The divisor is 1 in the paper, whose schedules preserve the variance; with it the inversion is exact
-        for all.
-        """
-        power = alpha * alpha + sigma * sigma
-        return (alpha * x_t - sigma * output) / power, (sigma * x_t + alpha * output) / power
-
-    def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor | float:
-        """(alpha² + sigma²)/sigma."""
-        return (alpha * alpha + sigma * sigma) / sigma
+    from diffloom.process.posterior_mean import PosteriorMean
 
 
 class EpsilonPrediction(Prediction):
@@ -95,7 +26,7 @@ class EpsilonPrediction(Prediction):
 
 
 class X0Prediction(Prediction):
-    """The clean picture x₀."""
+    """The clean picture x₀. diffusers calls this `sample`, OpenAI's code `START_X`."""
 
     name = "x0"
 
@@ -105,10 +36,56 @@ class X0Prediction(Prediction):
 
 
 class VPrediction(Prediction):
-    """The velocity v = alpha·ε − sigma·x₀ (Salimans & Ho 2022)."""
+    """The velocity v = alpha·ε − sigma·x₀ (Salimans & Ho 2022). diffusers calls this `v_prediction`."""
 
     name = "v"
 
     def build(self, *, schedule: NoiseSchedule) -> V:
         """The conversion."""
         return V()
+
+
+class PosteriorMeanPrediction(Prediction):
+    """The mean of the step to the time before (Ho et al. 2020, eq. 7). OpenAI's code calls this `PREVIOUS_X`."""
+
+    name = "posterior_mean"
+
+    def build(self, *, schedule: NoiseSchedule) -> PosteriorMean:
+        """The conversion. Raises ValueError for a schedule whose times are not counted."""
+        from diffloom.process.posterior_mean import PosteriorMean
+
+        return PosteriorMean(schedule)
+
+
+class ScorePrediction(Prediction):
+    """The score ∇ log p(x_t) = −ε/sigma (Song et al. 2021)."""
+
+    name = "score"
+    needs_signal: ClassVar[bool] = True
+
+    def build(self, *, schedule: NoiseSchedule) -> Score:
+        """The conversion."""
+        return Score()
+
+
+class FlowPrediction(Prediction):
+    """The velocity ε − x₀ of rectified flow (Liu et al. 2022). diffusers calls this `flow_prediction`."""
+
+    name = "flow"
+
+    def build(self, *, schedule: NoiseSchedule) -> FlowVelocity:
+        """The conversion."""
+        return FlowVelocity()
+
+
+class EDMPrediction(Prediction):
+    """What is left of x₀ once x_t is scaled, with the network's input and output of variance 1 (Karras et al. 2022)."""
+
+    name = "edm"
+
+    sigma_data: PositiveFloat = 0.5
+    """Standard deviation of what is diffused: 0.5 for most pixels, 1 for latents scaled to it."""
+
+    def build(self, *, schedule: NoiseSchedule) -> Preconditioned:
+        """The conversion."""
+        return Preconditioned(sigma_data=self.sigma_data)

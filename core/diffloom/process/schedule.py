@@ -9,16 +9,19 @@ import torch
 from torch import Tensor
 
 from diffloom.kinds import TimeAxis
+from diffloom.process.path import PathSchedule, Preserving
 from diffloom.process.types import CLEAN, Level
 
 
-class TableSchedule:
+class TableSchedule(PathSchedule):
     """A variance-preserving schedule, alpha² + sigma² = 1, given by its table ᾱ₁ … ᾱ_T.
 
     Time t = 0 … T−1 is the table's index. Times between two indices take the linear interpolation of their
-    log-SNR; t = −1 is clean. Every other time is a ValueError. Tables and results are float64 and stay on the
-    CPU: cast what you need, once.
+    log-SNR, or of alpha where the second has no signal left; t = −1 is clean. Every other time is a ValueError.
+    Tables and results are float64 and stay on the CPU: cast what you need, once.
     """
+
+    path = Preserving()
 
     def __init__(self, alpha_bar: Sequence[float] | np.ndarray | Tensor) -> None:
         """`alpha_bar`: the table, strictly falling, in [0, 1). Raises ValueError for any other."""
@@ -56,49 +59,39 @@ class TableSchedule:
     def alpha(self, t: Tensor) -> Tensor:
         """√ᾱ at times t (any shape), float64 of the same shape; at whole times the table's value."""
         row, fraction = self._rows(t)
-        return torch.where(fraction == 0, self._alpha[row], self.log_snr(t).sigmoid().sqrt())
+        return torch.where(fraction == 0, self._alpha[row], self.path.alpha(self.log_snr(t)))
 
     def sigma(self, t: Tensor) -> Tensor:
         """√(1 − ᾱ) at times t (any shape), float64 of the same shape; at whole times the table's value."""
         row, fraction = self._rows(t)
-        return torch.where(fraction == 0, self._sigma[row], (-self.log_snr(t)).sigmoid().sqrt())
+        return torch.where(fraction == 0, self._sigma[row], self.path.sigma(self.log_snr(t)))
 
     def log_snr(self, t: Tensor) -> Tensor:
         """log(alpha²/sigma²) at times t (any shape), float64 of the same shape; infinite where clean."""
         row, fraction = self._rows(t)
         low, high = self._log_snr[row], self._log_snr[(row + 1).clamp(max=self.steps)]
-        return torch.where(fraction == 0, low, (1 - fraction) * low + fraction * high)
+        line = (1 - fraction) * low + fraction * high
+        alpha = (1 - fraction) * self._alpha[row]  # towards a row without signal there is no line to −∞
+        between = torch.where(high.isinf(), (alpha.square() / (1 - alpha.square())).log(), line)
+        return torch.where(fraction == 0, low, between)
 
     def levels(self, times: Sequence[float]) -> tuple[Level, ...]:
         """The noise level at each time, then the clean level: one more than `times`."""
-        t = torch.tensor(list(times), dtype=torch.float64)
-        if bool((t < 0).any()):
+        if any(time < 0 for time in times):
             raise ValueError("the clean level ends every walk by itself: leave −1 out of the times")
-        values = zip(t.tolist(), self.alpha(t).tolist(), self.sigma(t).tolist(), strict=True)
-        return (*(Level(t=time, alpha=alpha, sigma=sigma) for time, alpha, sigma in values), CLEAN)
+        return super().levels(times)
 
     def time(self, log_snr: Tensor) -> Tensor:
-        """The times of these log-SNRs (any shape), the nearest end of the table for those beyond it.
-
-        Where the table ends without signal, only −∞ is at its last time: every finite log-SNR lies before it.
-        """
-        wanted = -log_snr.detach().to(device="cpu", dtype=torch.float64)
+        """The times of these log-SNRs (any shape), the nearest end of the table for those beyond it."""
+        wanted = log_snr.detach().to(device="cpu", dtype=torch.float64)
         rising = -self._log_snr[1:]
-        finite = rising[rising.isfinite()]
-        times = np.interp(wanted.numpy(), finite.numpy(), np.arange(len(finite), dtype=np.float64))
-        last = torch.full_like(wanted, self.steps - 1)
-        return torch.where(wanted == torch.inf, last, torch.as_tensor(times, dtype=torch.float64))
-
-    def level(self, log_snr: float) -> Level:
-        """The noise level of a finite log-SNR, in the table or beyond it."""
-        snr = torch.tensor(log_snr, dtype=torch.float64)
-        return Level(
-            t=self.time(snr).item(), alpha=snr.sigmoid().sqrt().item(), sigma=(-snr).sigmoid().sqrt().item()
-        )
-
-    def prior_std(self, level: Level) -> float:
-        """1: data of variance 1 keep it at every level."""
-        return 1.0
+        count = int(rising.isfinite().sum())  # T, or T − 1 where the table ends without signal
+        line = np.interp(-wanted.numpy(), rising[: max(count, 1)].numpy(), np.arange(max(count, 1.0)))
+        times = torch.as_tensor(line, dtype=torch.float64)
+        if count in (0, self.steps):
+            return times
+        beyond = count - self.path.alpha(wanted) / self._alpha[count]  # the inverse of alpha's own line
+        return torch.where(-wanted > rising[count - 1], beyond, times)
 
     def _rows(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The table row at or below each time, and how far the time is on the way to the next."""

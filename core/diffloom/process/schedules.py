@@ -1,4 +1,4 @@
-"""The schedules a YAML file can name, as one-step variances β₁ … β_T."""
+"""The schedules a YAML file can name by their one-step variances β₁ … β_T; others: `signal_schedules`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from diffloom.kinds import Schedule, SpaceInfo, TimeAxis
 
@@ -76,24 +76,54 @@ class ScaledLinearSchedule(BetaSchedule):
         return [root * root for root in roots]
 
 
-class CosineSchedule(BetaSchedule):
-    """ᾱ falls as a squared cosine (Nichol & Dhariwal 2021, eq. 17)."""
+class SqrtSchedule(BetaSchedule):
+    """β rises as the root of a line: latent-diffusion's `sqrt`.
 
-    name = "cosine"
+    Others call so 1 − √t on ᾱ (Li et al. 2022, Diffusion-LM). Not to be taken for `scaled_linear`, the line of roots.
+    """
 
-    s: NonNegativeFloat = 0.008
-    """Offset that keeps β from vanishing near t = 0."""
-    beta_cap: Fraction = 0.999
-    """Largest β, which keeps the last steps finite."""
+    name = "sqrt"
+
+    beta_start: Fraction = 1e-4
+    """β₁²."""
+    beta_end: Fraction = 2e-2
+    """β_T²."""
 
     def betas(self) -> list[float]:
         """β₁ … β_T."""
+        return [math.sqrt(square) for square in _linspace(self.beta_start, self.beta_end, self.steps)]
 
-        def f(u: float) -> float:
-            return math.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2  # eq. 17
 
-        T = self.steps
-        return [min(1 - f((t + 1) / T) / f(t / T), self.beta_cap) for t in range(T)]
+class SigmoidBetaSchedule(BetaSchedule):
+    """β rises as a sigmoid between its ends (Xu et al. 2022, GeoDiff). diffusers and MONAI call this `sigmoid`."""
+
+    name = "sigmoid_beta"
+
+    beta_start: Fraction = 1e-4
+    """Where β comes from."""
+    beta_end: Fraction = 2e-2
+    """Where β goes to."""
+    reach: PositiveFloat = 6.0
+    """The sigmoid is taken from −reach to reach."""
+
+    def betas(self) -> list[float]:
+        """β₁ … β_T."""
+        rise = self.beta_end - self.beta_start
+        places = _linspace(-self.reach, self.reach, self.steps)
+        return [self.beta_start + rise / (1 + math.exp(-place)) for place in places]
+
+
+class ConstantSchedule(BetaSchedule):
+    """β is the same at every step. DiT and SiT's copies of guided-diffusion call this `const`."""
+
+    name = "constant"
+
+    beta: Fraction = 0.01
+    """β."""
+
+    def betas(self) -> list[float]:
+        """β₁ … β_T."""
+        return [self.beta] * self.steps
 
 
 def _linspace(start: float, end: float, count: int) -> list[float]:

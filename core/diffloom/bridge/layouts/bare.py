@@ -15,7 +15,8 @@ from diffloom.bridge.reading import Reading
 from diffloom.bridge.sources.opened import Opened
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
-from diffloom.process.schedules import BetaSchedule, CosineSchedule, LinearSchedule
+from diffloom.process.schedules import BetaSchedule, LinearSchedule
+from diffloom.process.signal_schedules import CosineSchedule
 
 SCHEDULES: Mapping[str, BetaSchedule] = {
     "linear": LinearSchedule(),

@@ -13,7 +13,8 @@ from diffloom.config.document import Document
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
 from diffloom.kinds import Schedule
-from diffloom.process.schedules import BetaSchedule, CosineSchedule, LinearSchedule, ScaledLinearSchedule
+from diffloom.process.schedules import BetaSchedule, LinearSchedule, ScaledLinearSchedule
+from diffloom.process.signal_schedules import CosineSchedule
 
 PREDICTIONS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 """Their `prediction_type` → our prediction."""

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from diffloom.errors import CheckpointError
 from diffloom.kinds import NoiseSchedule
-from diffloom.process.schedules import BetaSchedule, CosineSchedule, LinearSchedule, ScaledLinearSchedule
+from diffloom.process.schedules import BetaSchedule, LinearSchedule, ScaledLinearSchedule
+from diffloom.process.signal_schedules import CosineSchedule
 
 TABLES = (
     "betas",
