@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffloom.process import Denoised, Draws, Level
+from diffloom.process import CLEAN, Denoised, Draws, Level
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,26 @@ class GaussianMixture:
         )  # the sum of all weights may miss 1 by rounding
         noise_BCHW = draws.normal("oracle sample", self.shape, dtype=torch.float64)
         return self.means_JCHW[chosen_B] + self.stds_J[chosen_B].view(-1, 1, 1, 1) * noise_BCHW
+
+    def moments(self, class_id: int | None = None) -> tuple[Tensor, Tensor]:
+        """The mean (C, H, W) and the covariance of all pixels with each other (P, P) of a class, or of all."""
+        class_B = None if class_id is None else torch.tensor([class_id])
+        (weights_J,) = self._log_weights(class_B, self.weights_J[:1]).softmax(1)
+        means_JP = self.means_JCHW.flatten(1)
+        mean_P = weights_J @ means_JP
+        away_JP = means_JP - mean_P
+        between_PP = torch.einsum("j,jp,jq->pq", weights_J, away_JP, away_JP)
+        within = (weights_J * self.stds_J**2).sum()
+        return mean_P.view(self.shape), between_PP + within * torch.eye(len(mean_P), dtype=torch.float64)
+
+    def found_weights(self, x_BCHW: Tensor) -> Tensor:
+        """The Gaussians' shares in these clean pictures, (J,): the mean of P(Gaussian j | x₀)."""
+        return self.belief(x_BCHW, 1.0, 0.0).shares_BJ.mean(0)
+
+    def entropy(self, draws: Draws) -> tuple[float, float]:
+        """−E[log p(x₀)] in nats, from samples, and the standard error of that."""
+        surprise_B = -self.log_density(self.sample(draws), CLEAN)
+        return surprise_B.mean().item(), surprise_B.std().item() / math.sqrt(len(surprise_B))
 
     def _noised(self, x_BCHW: Tensor, alpha_B1: Tensor, sigma_B1: Tensor) -> tuple[Tensor, Tensor]:
         """x_t − alpha·m of each Gaussian, and its variance v."""
