@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffloom.config.files import SHIPPED
+
 if TYPE_CHECKING:
     from diffloom.kinds import Conditioner
 
@@ -78,7 +80,7 @@ class ModelCommand(click.Command):
         finally:
             self.params = own
 
-    def _source(self, ctx: click.Context, args: list[str]) -> Path | None:
+    def _source(self, ctx: click.Context, args: list[str]) -> str | None:
         """The model's path: the first word that is neither an option nor an option's value."""
         known = {
             flag: param
@@ -89,21 +91,18 @@ class ModelCommand(click.Command):
         words = iter(args)
         for word in words:
             if not word.startswith("-"):
-                return Path(word) if Path(word).exists() else None
+                return word if Path(word).exists() or word.startswith(SHIPPED) else None
             option = known.get(word)
             if "=" not in word and (option is None or not option.is_flag):
                 next(words, None)
         return None
 
 
-def _conditioners(source: Path, plugins: tuple[str, ...]) -> dict[str, Conditioner]:
-    """The conditioners named in a checkpoint's header."""
+def _conditioners(source: str, plugins: tuple[str, ...]) -> dict[str, Conditioner]:
+    """The conditioners that a run, a checkpoint or a configuration names."""
     from diffloom import config
-    from diffloom.checkpoint import read_header
+    from diffloom.inspection.source import described
     from diffloom.plugins import load_registry
-    from diffloom.training.run_folder import checkpoint_of
 
-    path = checkpoint_of(source)
-    header = read_header(path)
-    resolved = config.parse(header.config, name=str(path), registry=load_registry(plugins))
-    return dict(config.require_diffusion(resolved.document, place=str(path)).conditioners)
+    resolved = described(source, registry=load_registry(plugins))
+    return dict(config.require_diffusion(resolved.document, place=source).conditioners)
