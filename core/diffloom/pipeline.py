@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
+from diffloom.inversion import Inversion, require_pictures
 from diffloom.kinds import (
     Codec,
     Conversion,
     Correction,
     Encoder,
     Guidance,
+    Guide,
     NoiseSchedule,
     Sampler,
     Spacing,
@@ -141,7 +143,7 @@ class Pipeline:
         x_t: Tensor,
         t: float,
         *,
-        guidance: float | str | Mapping[str, Any] | Guidance | None = None,
+        guidance: float | str | Mapping[str, Any] | Guidance | Guide | None = None,
         negative: Mapping[str, Any] | None = None,
         **conditions: Any,
     ) -> Denoised:
@@ -161,7 +163,7 @@ class Pipeline:
         n: int | None = None,
         seed: Seed | list[Seed] = 0,
         steps: int | None = None,
-        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None,
+        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | Guide | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
         spacing: str | Mapping[str, Any] | Spacing | None = None,
         end: Literal["clean", "first"] | None = None,
@@ -199,18 +201,8 @@ class Pipeline:
             also=also,
             start_BCHW=start,
         ).plan(self)
-        tensors = []
-        for part in whole.batches(batch_size):
-            step: Step | None = None
-            for step in part.stream():
-                if on_step is not None:
-                    on_step(step)
-            assert step is not None
-            tensors.append(self.decode(step.following_BCHW).cpu())
-        return Output(
-            tensor=torch.cat(tensors),
-            recipe=whole.recipe,
-        )
+        tensors = [self.decode(_arrival(part.stream(), on_step)).cpu() for part in whole.batches(batch_size)]
+        return Output(tensor=torch.cat(tensors), recipe=whole.recipe)
 
     def stream(
         self,
@@ -218,7 +210,7 @@ class Pipeline:
         n: int | None = None,
         seed: Seed | list[Seed] = 0,
         steps: int | None = None,
-        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None,
+        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | Guide | None = None,
         sampler: str | Mapping[str, Any] | Sampler | Walk | None = None,
         spacing: str | Mapping[str, Any] | Spacing | None = None,
         end: Literal["clean", "first"] | None = None,
@@ -248,6 +240,40 @@ class Pipeline:
             .stream()
         )
 
+    @torch.no_grad()
+    def invert(
+        self,
+        images: Tensor,
+        *,
+        steps: int | None = None,
+        guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | Guide | None = None,
+        spacing: str | Mapping[str, Any] | Spacing | None = None,
+        negative: Mapping[str, Any] | None = None,
+        fixed_point_iterations: int = 100,
+        tolerance: float = 1e-5,
+        batch_size: int | None = None,
+        **conditions: Any,
+    ) -> Tensor:
+        """Where `sample(start=..., sampler="ddim")` with the same arguments begins to draw these images again.
+
+        `images` are (n, C, H, W) in [-1, 1]; the result is (n, c, h, w) in the space. Each row of a step is repeated
+        until it moves by less than `tolerance`; `fixed_point_iterations` 1 is the usual, inexact inversion. Raises
+        DiffloomError where a step does not converge, and where the first level has no signal: see
+        `diffloom.inversion.Inversion`.
+        """
+        require_pictures(images, self.document.image.info)
+        plan = Request(
+            count=None,
+            sampler=Inversion(iterations=fixed_point_iterations, tolerance=tolerance),
+            steps=steps,
+            guidance=guidance,
+            spacing=spacing,
+            conditions=conditions,
+            negative=negative or {},
+            start_BCHW=self.encode(images),
+        ).plan(self)
+        return torch.cat([_arrival(part.stream()) for part in plan.batches(batch_size)])
+
     def levels(self, sampling: Sampling) -> tuple[Level, ...]:
         """The noise levels a sampling section visits, its end last: clean, or the first time.
 
@@ -258,6 +284,14 @@ class Pipeline:
             return (*levels, CLEAN)
         (end, _) = self.schedule.levels([self.schedule.axis.first])
         return (*(level for level in levels if level.sigma > end.sigma), end)
+
+
+def _arrival(steps: Iterator[Step], on_step: Callable[[Step], object] | None = None) -> Tensor:
+    """Where a walk ends, (B, C, H, W), each step told on the way."""
+    for step in steps:
+        if on_step is not None:
+            on_step(step)
+    return step.following_BCHW
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

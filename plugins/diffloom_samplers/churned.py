@@ -35,8 +35,8 @@ class ChurnedSampler(Sampler):
 
     @classmethod
     def specimens(cls, folder: Path) -> Iterable[Self]:
-        """Without noise, with it, and with it in the middle only."""
-        return (cls(), cls(s_churn=10.0), cls(s_churn=40.0, s_min=0.05, s_max=20.0))
+        """Without noise, and with noise at the levels in the middle."""
+        return (cls(), cls(s_churn=20.0, s_min=0.05, s_max=20.0))
 
     @property
     def order(self) -> int | None:

@@ -44,7 +44,7 @@ class DDIMSampler(Sampler):
     @classmethod
     def specimens(cls, folder: Path) -> Iterable[DDIMSampler]:
         """Without and with fresh noise."""
-        return (cls(), cls(eta=0.5), cls(eta=1.0))
+        return (cls(), cls(eta=0.5))
 
     @property
     def order(self) -> int | None:

@@ -148,10 +148,10 @@ def takes_the_noise_of_its_step(component: Sampler) -> None:
     told = "".join(f"noise({i}) in step {step}; " for step, i in wrong)
     expect(not wrong, "step i to ask for noise(i)", told)
     slack = 1e-9
-    for step, current, following in noise.stretches:
-        begin, end = stretches[step]
+    for index, current, following in noise.stretches:
+        begin, end = stretches[index]
         within = begin - slack <= current.log_snr < following.log_snr <= end + slack
-        expect(within, f"step {step} to ask for its own stretch of the path", f"{current} to {following}")
+        expect(within, f"step {index} to ask for its own stretch of the path", f"{current} to {following}")
 
 
 def rows_are_independent(component: Sampler) -> None:
