@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def recipe_of(plan: SamplingPlan) -> dict[str, Any]:
-    """The recipe; of a walk or a start given as an object, which has no configuration, it says what it was."""
+    """The recipe; of a walk, a guidance or a start given as an object, without a configuration, it says what it was."""
     document = plan.pipeline.document
 
     def recorded(raw: Raw) -> dict[str, list[Any]]:
@@ -31,7 +31,9 @@ def recipe_of(plan: SamplingPlan) -> dict[str, Any]:
         "config": config.digest(document),
         "weights": plan.pipeline.weights_digest,
         "seeds": [list(key) for key in plan.keys],
-        "sampling": plain(plan.section) | ({"sampler": repr(plan.walk)} if plan.own_walk else {}),
+        "sampling": plain(plan.section)
+        | ({"sampler": repr(plan.walk)} if plan.own_walk else {})
+        | ({"guidance": repr(plan.own_guide)} if plan.own_guide else {}),
         "conditions": recorded(plan.raw),
     }
     if plan.negative:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffloom.config.document import Sampling
 from diffloom.errors import DiffloomError
-from diffloom.kinds import Correction, Guidance, Sampler, Spacing, Walk
+from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.sampling import SamplingPlan, changed_sampling
 from diffloom.seeds import Seed, sample_keys
 
@@ -28,7 +28,7 @@ class Request:
     count: int | None
     seed: Seed | list[Seed] = 0
     steps: int | None = None
-    guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | None = None
+    guidance: float | Sequence[float] | str | Mapping[str, Any] | Guidance | Guide | None = None
     sampler: str | Mapping[str, Any] | Sampler | Walk | None = None
     spacing: str | Mapping[str, Any] | Spacing | None = None
     end: Literal["clean", "first"] | None = None
@@ -40,16 +40,19 @@ class Request:
 
     def plan(self, pipeline: Pipeline) -> SamplingPlan:
         """Everything about the samples that is settled before the first network call. Raises DiffloomError."""
+        guide = self.guidance if callable(self.guidance) else None
         section, walk = changed_sampling(
             pipeline.document,
             pipeline.registry,
             steps=self.steps,
-            guidance=self.guidance,
+            guidance=None if callable(self.guidance) else self.guidance,
             sampler=self.sampler,
             spacing=self.spacing,
             end=self.end,
             corrections=self.corrections,
         )
+        if guide is not None:
+            section = section.model_copy(update={"guidance": None})
         conditioning = pipeline.conditioning
         raw, agreed = conditioning.check(self.conditions, self._count)
         keys = sample_keys(self.seed, agreed)
@@ -64,6 +67,7 @@ class Request:
             keys=keys,
             raw=raw,
             negative=away,
+            own_guide=guide,
             also=tuple((weight, conditioning.check(further, len(keys))[0]) for weight, further in self.also),
             start_BCHW=None if self.start_BCHW is None else self.start_BCHW.to(pipeline.device),
         )
@@ -80,22 +84,30 @@ class Request:
     def _check(
         self, section: Sampling, *, count: int, away: Mapping[str, Any], shape: tuple[int, int, int]
     ) -> None:
-        guidance = section.guidance
+        if not callable(self.guidance):
+            self._check_guidance(section.guidance, count=count, away=away)
+        if self.start_BCHW is not None and tuple(self.start_BCHW.shape) != (count, *shape):
+            raise DiffloomError(
+                f"start: {tuple(self.start_BCHW.shape)} does not begin {count} walks in a space of {shape}; give "
+                f"{(count, *shape)}"
+            )
+
+    def _check_guidance(self, guidance: Guidance | None, *, count: int, away: Mapping[str, Any]) -> None:
         if away and (guidance is None or guidance.neutral):
             raise DiffloomError(
                 f"negative: without guidance nothing leads away from {', '.join(away)}; give a guidance scale above 1"
             )
-        if guidance is not None and isinstance(guidance.scale, tuple) and len(guidance.scale) != count:
+        if away and guidance is not None and not guidance.compares:
             raise DiffloomError(
-                f"guidance: {len(guidance.scale)} scales for {count} samples; give one scale, or one for each sample"
+                f"negative: {guidance.canonical} leads away from other things than {', '.join(away)}; take a guidance "
+                "that compares with the null condition, such as classifier_free"
+            )
+        if guidance is not None and guidance.samples not in (None, count):
+            raise DiffloomError(
+                f"guidance: {guidance.samples} scales for {count} samples; give one scale, or one for each sample"
             )
         if self.also and not (guidance is not None and guidance.weighs):
             raise DiffloomError(
                 "also: further conditions are followed by guidance that weighs them, such as classifier_free, and "
                 f"{'there is no guidance' if guidance is None else guidance.canonical + ' does not'}"
-            )
-        if self.start_BCHW is not None and tuple(self.start_BCHW.shape) != (count, *shape):
-            raise DiffloomError(
-                f"start: {tuple(self.start_BCHW.shape)} does not begin {count} walks in a space of {shape}; give "
-                f"{(count, *shape)}"
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -17,7 +16,8 @@ from torch import Tensor
 from diffloom import config
 from diffloom.config.document import Document, Sampling
 from diffloom.config.plain import plain
-from diffloom.kinds import Correction, Guidance, Sampler, Spacing, Walk
+from diffloom.errors import DiffloomError
+from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.process import (
     Aims,
     Course,
@@ -56,6 +56,8 @@ class SamplingPlan:
     """What guidance leads away from, of the conditions for which that was given."""
     also: tuple[tuple[float, Mapping[str, Sequence[Any]]], ...] = ()
     """Further raw conditions, each with its weight."""
+    own_guide: Guide | None = None
+    """Guidance given as an object, in place of the section's."""
     start_BCHW: Tensor | None = None
     """Where the walk begins; None draws it."""
 
@@ -66,7 +68,7 @@ class SamplingPlan:
             rows = slice(start, start + size)
             yield replace(
                 self,
-                section=_rows_of_scale(self.section, rows),
+                section=_rows_of_guidance(self.section, rows),
                 keys=self.keys[rows],
                 raw=_rows(self.raw, rows),
                 negative=_rows(self.negative, rows),
@@ -81,10 +83,21 @@ class SamplingPlan:
         everything = (*self.raw.values(), *self.negative.values(), *others)
         return any(value is not None for values in everything for value in values)
 
-    @cached_property
+    @property
+    def guide(self) -> Guide | None:
+        """What steers; None where there is nothing to steer by."""
+        guidance = self.section.guidance
+        if self.own_guide is not None or guidance is None:
+            return self.own_guide
+        return guidance.build() if self.is_conditional or not guidance.compares else None
+
+    @property
     @torch.no_grad()
     def denoise(self) -> Callable[[Tensor, Level], Denoised]:
-        """Network, prediction, guidance, clipping: in this order, so that the guided x₀ is what is clipped."""
+        """Network, prediction, guidance, corrections, clipping: in this order, so that the guided x₀ is clipped.
+
+        A new one for each walk, as guidance may remember what it saw.
+        """
         pipeline, device = self.pipeline, self.pipeline.device
         plain = torch.no_grad()(
             denoiser(
@@ -97,17 +110,19 @@ class SamplingPlan:
             under=under(plain, pipeline.prepare),
             backbone=pipeline.backbone,
             schedule=pipeline.schedule,
+            space=pipeline.module["space"],
             space_shape=pipeline.document.space_info.shape,
+            conditioners=pipeline.document.conditioners,
         )
-        conditioning, guidance = pipeline.conditioning, self.section.guidance
+        conditioning, guide = pipeline.conditioning, self.guide
         condition = conditioning.encode(self.raw, device=device)
-        steers = guidance is not None and (self.is_conditional or not guidance.compares)
         aims = Aims(
             condition=condition,
-            null=conditioning.opposite(self.raw, self.negative, device=device) if steers else condition,
+            null=conditioning.opposite(self.raw, self.negative, device=device) if guide else condition,
             others=tuple((weight, conditioning.encode(raw, device=device)) for weight, raw in self.also),
+            raw=self.raw,
         )
-        pulls = [guidance.build()(aims, model)] if guidance is not None and steers else []
+        pulls = guide(aims, model) if guide else ()
         steered = Steered(aims, model, pulls, [part.build() for part in self.section.corrections])
         return steered if self.section.clip is None else clipped(steered, self.section.clip)
 
@@ -146,13 +161,11 @@ def _rows(raw: Mapping[str, Sequence[Any]], rows: slice) -> dict[str, Sequence[A
     return {name: values[rows] for name, values in raw.items()}
 
 
-def _rows_of_scale(section: Sampling, rows: slice) -> Sampling:
-    """The section for some of the samples, where each has a guidance scale of its own."""
-    guidance = section.guidance
-    if guidance is None or not isinstance(guidance.scale, tuple):
+def _rows_of_guidance(section: Sampling, rows: slice) -> Sampling:
+    """The section for some of the samples, where guidance says something of each."""
+    if section.guidance is None:
         return section
-    some = guidance.model_copy(update={"scale": guidance.scale[rows]})
-    return section.model_copy(update={"guidance": some})
+    return section.model_copy(update={"guidance": section.guidance.rows(rows)})
 
 
 def changed_sampling(
@@ -171,12 +184,18 @@ def changed_sampling(
     Changes are overrides, merged and checked as on the command line of `train`. A number for `guidance`, or one for
     each sample, sets the scale of the document's own guidance, or of classifier-free guidance where it has none; a walk
     is used as it is.
-    Raises ConfigError.
+    Raises ConfigError, and DiffloomError for a number where guidance has no scale.
     """
     walk = sampler if callable(sampler) else None
     scale = None
     if isinstance(guidance, int | float | list | tuple):
-        scale, guidance = guidance, None if document.sampling.guidance else "classifier_free"
+        own = document.sampling.guidance
+        if own is not None and "scale" not in type(own).model_fields:
+            raise DiffloomError(
+                f"guidance: {own.canonical} has no scale of its own that {guidance} could be; give the guidance "
+                "as in the file, its scales inside"
+            )
+        scale, guidance = guidance, None if own else "classifier_free"
     changes = {
         "steps": steps,
         "sampler": None if walk else sampler,

@@ -1,4 +1,4 @@
-"""Guidance: steering the samples."""
+"""Guidance, which steers the samples, and corrections, which mend what it does to them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,78 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_guidance.guidances import ClassifierFreeGuidance
+from diffloom_guidance.corrections import DynamicThresholdCorrection, RescaleCorrection
+from diffloom_guidance.guidances import (
+    AdaptiveProjectedGuidance,
+    CFGZeroGuidance,
+    ClassifierFreeGuidance,
+    CombinedGuidance,
+    PerturbedAttentionGuidance,
+)
+from diffloom_guidance.weaker import AutoGuidance
 
 if TYPE_CHECKING:
+    from diffloom_guidance.apg import APG
+    from diffloom_guidance.autoguidance import AutoGuide
+    from diffloom_guidance.cfg_zero import CFGZero
+    from diffloom_guidance.classifier import ClassifierGuide
     from diffloom_guidance.classifier_free import ClassifierFree
+    from diffloom_guidance.combined import Combined
+    from diffloom_guidance.dynamic_threshold import DynamicThreshold
+    from diffloom_guidance.perturbed_attention import PerturbedAttention
+    from diffloom_guidance.rescale import Rescale
+    from diffloom_guidance.strength import Strength
 
-__all__ = ["ClassifierFree", "ClassifierFreeGuidance"]
+__all__ = [
+    "APG",
+    "AdaptiveProjectedGuidance",
+    "AutoGuidance",
+    "AutoGuide",
+    "CFGZero",
+    "CFGZeroGuidance",
+    "ClassifierFree",
+    "ClassifierFreeGuidance",
+    "ClassifierGuide",
+    "Combined",
+    "CombinedGuidance",
+    "DynamicThreshold",
+    "DynamicThresholdCorrection",
+    "PerturbedAttention",
+    "PerturbedAttentionGuidance",
+    "Rescale",
+    "RescaleCorrection",
+    "Strength",
+]
 
 # These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
-__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"classifier_free": ["ClassifierFree"]})
+__getattr__, *_ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "apg": ["APG"],
+        "autoguidance": ["AutoGuide"],
+        "cfg_zero": ["CFGZero"],
+        "classifier": ["ClassifierGuide"],
+        "classifier_free": ["ClassifierFree"],
+        "combined": ["Combined"],
+        "dynamic_threshold": ["DynamicThreshold"],
+        "perturbed_attention": ["PerturbedAttention"],
+        "rescale": ["Rescale"],
+        "strength": ["Strength"],
+    },
+)
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
-    """Register classifier-free guidance."""
-    registrar.add(ClassifierFreeGuidance)
+    """Register guidances and corrections."""
+    for component in (
+        ClassifierFreeGuidance,
+        CFGZeroGuidance,
+        AdaptiveProjectedGuidance,
+        PerturbedAttentionGuidance,
+        AutoGuidance,
+        CombinedGuidance,
+        RescaleCorrection,
+        DynamicThresholdCorrection,
+    ):
+        registrar.add(component)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from diffloom.process import Aims, Denoised, Level, Model, View
+from diffloom_guidance.strength import Strength
 
 
 class ClassifierFree:
@@ -17,32 +18,39 @@ class ClassifierFree:
     − 1. lucidrains' default drops the part of c − u that is parallel to c and rescales the result; DiT guides
     three of four channels.
 
+    Further conditions c_i of weight w_i add w_i·(c_i − u) each (Liu et al. 2022, algorithm 1), so that a weight is a
+    scale of its own, and a negative one leads away.
+
     It is x₀ that is combined, and ε with it; both are affine in the network's output, so this is guiding the
-    raw output, whatever it predicts. The learned variance is the conditional one. Clipping belongs outside: see
-    `diffloom.process.clipped`.
+    raw output, whatever it predicts. The learned variance is the conditional one.
     """
 
-    def __init__(self, *, scale: float | tuple[float, ...]) -> None:
-        self.scale = scale
+    def __init__(self, *, strength: Strength) -> None:
+        self.strength = strength
 
-    def __call__(self, aims: Aims, model: Model) -> ClassifierFreePull:
-        """The guidance of one walk: each call of the network is one on a batch of 2·B, or of B at scale 1."""
-        return ClassifierFreePull(self.scale, aims)
+    def __call__(self, aims: Aims, model: Model) -> tuple[ClassifierFreePull]:
+        """The guidance of one walk: each call of the network is one on a batch of 2·B, or of B where it is idle."""
+        return (ClassifierFreePull(self.strength, aims, model),)
 
 
 class ClassifierFreePull:
-    """Away from the null condition."""
+    """Away from the null condition, and towards further ones."""
 
-    def __init__(self, scale: float | tuple[float, ...], aims: Aims) -> None:
-        self.scale = scale
-        self.views = (View(aims.null),)
+    def __init__(self, strength: Strength, aims: Aims, model: Model) -> None:
+        self.strength = strength
+        self.axis = model.schedule.axis
+        self.weights = [weight for weight, _ in aims.others]
+        self.views = (View(aims.null), *(View(condition) for _, condition in aims.others))
 
     def active(self, level: Level) -> bool:
-        """Everywhere, unless the scale is 1."""
-        return self.scale != 1
+        """In the interval, unless the scale is 1 and there is no further condition."""
+        return self.strength.within(level) and not (self.strength.neutral and not self.weights)
 
     def shift(self, x_t_BCHW: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
-        """(scale − 1)·(c − u): eq. 6 less c."""
-        (null,) = seen
-        more = plain.x0_BCHW.new_tensor(self.scale).sub(1).view(-1, 1, 1, 1)
-        return more * (plain.x0_BCHW - null.x0_BCHW)
+        """(scale − 1)·(c − u) + Σ w_i·(c_i − u): eq. 6 less c, and the further ones."""
+        null, *others = (view.x0_BCHW for view in seen)
+        shift = self.strength.excess(level, self.axis, null) * (plain.x0_BCHW - null)
+        factor = self.strength.factor(level, self.axis)
+        for weight, other in zip(self.weights, others, strict=True):
+            shift = shift + factor * weight * (other - null)
+        return shift

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Move, Posterior, Stepper, perturbed
+from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper, Tilt, perturbed
 
 
 class DDPM(Stepper):
@@ -26,7 +26,18 @@ class DDPM(Stepper):
             level, next_level = strides[index]
             denoised = course.denoise(x_BCHW, level)
             std = course.variance.std(level, next_level, denoised)
-            mean = posteriors[index].mean(x_BCHW, denoised.x0_BCHW)  # eq. 7
+            if denoised.tilt is None:
+                mean = posteriors[index].mean(x_BCHW, denoised.x0_BCHW)  # eq. 7
+            else:
+                mean = posteriors[index].mean(x_BCHW, denoised.tilt.x0_BCHW)
+                mean = _tilted(mean, std, denoised.tilt, next_level)
             return denoised, perturbed(mean, std, course.noise, index)
 
         return move
+
+
+def _tilted(mean: Tensor, std: Tensor | float, tilt: Tilt, next_level: Level) -> Tensor:
+    """μ + Σ·gradient(μ): a classifier's gradient at the mean of x_s (Dhariwal & Nichol 2021, algorithm 1)."""
+    if isinstance(std, float) and std == 0.0:
+        return mean
+    return mean + std**2 * tilt.gradient(mean, next_level)

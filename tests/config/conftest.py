@@ -15,11 +15,11 @@ from diffloom.kinds import (
     Criterion,
     Data,
     Default,
-    Guidance,
     ImageInfo,
     Objective,
     Prediction,
     Sampler,
+    ScaledGuidance,
     Schedule,
     Section,
     Space,
@@ -183,7 +183,7 @@ class Ancestral(Unbuilt, Sampler):
     name = "ancestral"
 
 
-class ClassifierFree(Unbuilt, Guidance):
+class ClassifierFree(Unbuilt, ScaledGuidance):
     """Steers."""
 
     name = "classifier_free"

@@ -9,7 +9,7 @@ from diffloom.kinds.conditioner import Conditioner, Encoder
 from diffloom.kinds.correction import Correct, Correction
 from diffloom.kinds.criterion import Criterion, Judge
 from diffloom.kinds.data import Data, Example, Examples
-from diffloom.kinds.guidance import Guidance, Guide, Pull
+from diffloom.kinds.guidance import Guidance, Guide, Pull, Scale, ScaledGuidance, Tilting
 from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
 from diffloom.kinds.latent_space import LatentSpace, Statistics
 from diffloom.kinds.objective import Loss, Objective
@@ -80,6 +80,8 @@ __all__ = [
     "Reconstruction",
     "ReverseVariance",
     "Sampler",
+    "Scale",
+    "ScaledGuidance",
     "Schedule",
     "Section",
     "Setting",
@@ -87,6 +89,7 @@ __all__ = [
     "SpaceInfo",
     "Spacing",
     "Statistics",
+    "Tilting",
     "TimeAxis",
     "TimeSpacing",
     "Times",

@@ -1,4 +1,4 @@
-"""Kind `guidance`: adds to the conditional prediction what leads away from another one.
+"""Kind `guidance`: adds to the conditional prediction what leads away from another one, or towards a goal.
 
 Legend: B batch, C channels, H height, W width.
 """
@@ -6,21 +6,22 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, runtime_checkable
+
+from pydantic import Field
 
 from diffloom.kinds.component import Component
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from torch import Tensor
 
     from diffloom.process import Aims, Denoised, Level, Model, View
 
-Under: TypeAlias = "Callable[[Condition], Callable[[Tensor, Level], Denoised]]"
-"""A denoiser under one condition at a time; computes there and then what depends on the condition alone."""
-
-if TYPE_CHECKING:
-    from diffloom.condition import Condition
+Scale = float | Annotated[tuple[float, ...], Field(min_length=1)]
+"""One number for all samples, or one for each."""
 
 
 class Pull(Protocol):
@@ -46,11 +47,23 @@ class Pull(Protocol):
         ...
 
 
+@runtime_checkable
+class Tilting(Protocol):
+    """What a pull also is where its shift is a gradient, which an ancestral step takes elsewhere than at x_t."""
+
+    def gradient(self, x_BCHW: Tensor, level: Level) -> Tensor:
+        """scale · ∇ log p(y | x) at x of this level, shaped like x (`diffloom.process.Tilt`)."""
+        ...
+
+
 class Guide(Protocol):
     """What a guidance builds."""
 
-    def __call__(self, aims: Aims, model: Model) -> Pull:
-        """The guidance of one walk. Raises ValueError where the model, or what is asked of it, does not suit."""
+    def __call__(self, aims: Aims, model: Model) -> Sequence[Pull]:
+        """The pulls of one walk: one, or those of several guidances together.
+
+        What they remember is that walk's. Raises ValueError where the model, or what is asked of it, does not suit.
+        """
         ...
 
 
@@ -58,19 +71,49 @@ class Guidance(Component):
     """Steers the denoiser."""
 
     kind: ClassVar[str] = "guidance"
-    compares: ClassVar[bool] = True
-    """Whether it compares with the null condition, which the model must have been trained on (lint)."""
-    weighs: ClassVar[bool] = False
-    """Whether it follows further weighted conditions (`sample(also=...)`)."""
 
-    scale: float | tuple[float, ...] = 1.0
-    """Strength, one for all samples or one for each; 1 is the plain conditional model."""
+    @property
+    def compares(self) -> bool:
+        """Whether it compares with the null condition, which the model must have been trained on (lint)."""
+        return True
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it follows further weighted conditions (`sample(also=...)`)."""
+        return False
 
     @property
     def neutral(self) -> bool:
         """Whether it changes nothing as configured."""
-        return self.scale == 1
+        return False
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples it is for, where it says something of each; None where it is for any number."""
+        return None
+
+    def rows(self, rows: slice) -> Self:
+        """The same for some of the samples."""
+        return self
 
     @abstractmethod
     def build(self) -> Guide:
         """The guidance."""
+
+
+class ScaledGuidance(Guidance):
+    """A guidance with a scale: other + scale · (plain − other), of the plain prediction and another one."""
+
+    scale: Scale = 1.0
+    """Strength, one for all samples or one for each; 1 is the plain conditional model."""
+
+    @property
+    def neutral(self) -> bool:
+        return self.scale == 1 if isinstance(self.scale, float) else all(one == 1 for one in self.scale)
+
+    @property
+    def samples(self) -> int | None:
+        return len(self.scale) if isinstance(self.scale, tuple) else None
+
+    def rows(self, rows: slice) -> Self:
+        return self.model_copy(update={"scale": self.scale[rows]}) if isinstance(self.scale, tuple) else self

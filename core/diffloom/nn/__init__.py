@@ -8,6 +8,7 @@ way to condition, attend or change resolution is another block, never a flag of 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
+from diffloom.nn.kernels import Attention, attending, identity_attention, self_attentions
 from diffloom.nn.resample import Downsample, Upsample, doubled, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
@@ -18,6 +19,7 @@ from diffloom.nn.transformer import SpatialTransformer, TransformerBlock
 __all__ = [
     "GEGLU",
     "NO_SIGNAL",
+    "Attention",
     "AttentionKernel",
     "CrossAttention",
     "Downsample",
@@ -31,8 +33,11 @@ __all__ = [
     "TokenAttention",
     "TransformerBlock",
     "Upsample",
+    "attending",
     "doubled",
     "halved",
+    "identity_attention",
+    "self_attentions",
     "torch_attention",
     "zeroed",
 ]

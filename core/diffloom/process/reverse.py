@@ -5,7 +5,7 @@ combines conditional and unconditional predictions, corrections mend the result,
 
     denoise = denoiser(network, prediction)                            # (x, level, condition)
     model = Model(under=under(denoise), ...)
-    steered = Steered(aims, model, [guide(aims, model)], corrections)  # (x, level)
+    steered = Steered(aims, model, guide(aims, model), corrections)    # (x, level)
     steps = sampler(x, Course(levels, clipped(steered, limit=1.0), ...))
 
 Legend: B batch, C channels, H height, W width.
@@ -14,6 +14,7 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Concatenate, ParamSpec
 
 import torch
@@ -95,7 +96,8 @@ def clipped(
         x0 = free.x0_BCHW.clamp(-limit, limit)
         # what was cut from x0 goes to eps: exact where nothing was cut, unlike (x - alpha·x0) / sigma
         eps = free.eps_BCHW + level.alpha / level.sigma * (free.x0_BCHW - x0)
-        return Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=free.variance_BCHW)
+        tilt = free.tilt and replace(free.tilt, x0_BCHW=free.tilt.x0_BCHW.clamp(-limit, limit))
+        return replace(free, x0_BCHW=x0, eps_BCHW=eps, tilt=tilt)
 
     return denoise_clipped
 

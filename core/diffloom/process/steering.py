@@ -5,7 +5,8 @@
 3. the corrections, in the order of their list.
 
 ε follows x₀ at every stage, so that alpha·x₀ + sigma·ε = x_t. Clipping comes after: `diffloom.process.clipped`.
-Legend: B batch, C channels, H height, W width.
+A guidance that is a gradient (`Tilting`) is in x₀ like any other, and once more beside it, as a `Tilt` for samplers
+that take the gradient elsewhere. Legend: B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.kinds import Correct, Pull
-from diffloom.process.types import Aims, Denoised, Level, Model, View
+from diffloom.kinds import Correct, Pull, Tilting
+from diffloom.process.types import Aims, Denoised, Level, Model, Tilt, View
 
 
 class Steered:
@@ -32,8 +33,6 @@ class Steered:
         self._plain = View(aims.condition)
         self._under = model.under
         self._batches: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
-        for pull in self.pulls:
-            self._batch([self._plain, *pull.views])  # what depends on conditions alone is computed now
         self._batch([self._plain, *(view for pull in self.pulls for view in pull.views)])
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
@@ -42,13 +41,30 @@ class Steered:
         views = [view for pull in active for view in pull.views]
         seen = self._predicted([self._plain, *views], x_BCHW, level)
         plain = seen[id(self._plain)]
-        guided = plain
+        steady = plain  # what a gradient is left out of
+        slopes = []
         for pull in active:
             shift = pull.shift(x_BCHW, level, plain, [seen[id(view)] for view in pull.views])
-            guided = guided if shift is None else shifted(guided, shift, level)
+            if shift is None:
+                continue
+            if isinstance(pull, Tilting):
+                slopes.append((pull, shift))
+            else:
+                steady = shifted(steady, shift, level)
+        guided = steady
+        for _, shift in slopes:
+            guided = shifted(guided, shift, level)
+        guided = self._corrected(x_BCHW, level, guided, plain)
+        if not slopes:
+            return guided
+        without = self._corrected(x_BCHW, level, steady, plain)
+        return replace(guided, tilt=Tilt(without.x0_BCHW, _summed([pull for pull, _ in slopes])))
+
+    def _corrected(self, x_BCHW: Tensor, level: Level, guided: Denoised, plain: Denoised) -> Denoised:
         for correct in self.corrections:
             x0 = correct(x_BCHW, level, guided, plain)
-            guided = shifted(guided, x0 - guided.x0_BCHW, level)
+            eps = _eps(guided, x0 - guided.x0_BCHW, level)
+            guided = replace(guided, x0_BCHW=x0, eps_BCHW=eps)
         return guided
 
     def _predicted(self, views: Sequence[View], x_BCHW: Tensor, level: Level) -> dict[int, Denoised]:
@@ -62,7 +78,7 @@ class Steered:
         }
 
     def _batch(self, views: Sequence[View]) -> Callable[[Tensor, Level], Denoised]:
-        """The model's denoiser under all the conditions of these views, stacked."""
+        """The model's denoiser under all the conditions of these views, stacked; made once for a walk."""
         own = _distinct([view.condition for view in views if view.through is None])
         key = tuple(map(id, own))
         if key not in self._batches:
@@ -75,8 +91,20 @@ def shifted(denoised: Denoised, shift_BCHW: Tensor, level: Level) -> Denoised:
     return replace(
         denoised,
         x0_BCHW=denoised.x0_BCHW + shift_BCHW,
-        eps_BCHW=denoised.eps_BCHW - level.alpha / level.sigma * shift_BCHW,
+        eps_BCHW=_eps(denoised, shift_BCHW, level),
     )
+
+
+def _eps(denoised: Denoised, shift_BCHW: Tensor, level: Level) -> Tensor:
+    """ε where x₀ is shifted: alpha·shift less of x_t is left for it."""
+    return denoised.eps_BCHW - level.alpha / level.sigma * shift_BCHW
+
+
+def _summed(slopes: Sequence[Tilting]) -> Callable[[Tensor, Level], Tensor]:
+    def gradient(x_BCHW: Tensor, level: Level) -> Tensor:
+        return torch.stack([slope.gradient(x_BCHW, level) for slope in slopes]).sum(0)
+
+    return gradient
 
 
 def _distinct(conditions: Sequence[Condition]) -> list[Condition]:

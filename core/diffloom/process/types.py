@@ -6,14 +6,14 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.kinds import Conversion, NoiseSchedule, ReverseVariance
+from diffloom.kinds import Conditioner, Conversion, NoiseSchedule, ReverseVariance
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,8 @@ class Aims:
     """What guidance leads away from: the negative condition, or the null one."""
     others: tuple[tuple[float, Condition], ...] = ()
     """Further conditions that are asked for, each with its weight."""
+    raw: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """What is asked for as it was given, for networks with conditioners of their own."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,12 @@ class Model:
     """The denoiser under a condition; what depends on the condition alone is computed there and then."""
     backbone: nn.Module
     schedule: NoiseSchedule
+    space: nn.Module
+    """Makes pictures of what is diffused."""
     space_shape: tuple[int, ...]
     """(C, H, W) of what is diffused."""
+    conditioners: Mapping[str, Conditioner]
+    """What the conditions are, by name."""
 
 
 @dataclass(frozen=True, eq=False)

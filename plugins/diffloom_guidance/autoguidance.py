@@ -1,0 +1,69 @@
+"""Guidance by a weaker network. Legend: B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from diffloom import Pipeline
+from diffloom.process import Aims, Denoised, Level, Model, View, denoiser, under
+from diffloom_guidance.likeness import same_schedule, same_space, without_dropout
+from diffloom_guidance.strength import Strength
+
+
+class AutoGuide:
+    """Away from a weaker model of the same data: D₀ + scale·(D₁ − D₀) (Karras et al. 2024).
+
+    `weaker` is given the conditions that are asked for, through its own conditioners; those that it does not have are
+    left out, and a weaker model without any is classifier-free guidance by two networks. It may predict something else
+    than the model does, and diffuses in the same space by the same schedule.
+    """
+
+    def __init__(self, *, weaker: Pipeline, strength: Strength) -> None:
+        self.weaker = weaker
+        self.strength = strength
+
+    def __call__(self, aims: Aims, model: Model) -> tuple[AutoPull]:
+        """The guidance of one walk: each call of the network is followed by one of the weaker.
+
+        Raises ValueError for a weaker model of another space, schedule or meaning of the conditions.
+        """
+        weaker = self.weaker
+        if not same_space(weaker, model):
+            raise ValueError(
+                "autoguidance: the weaker model diffuses in another space than the model it guides"
+            )
+        if not same_schedule(weaker.schedule, model.schedule):
+            raise ValueError(
+                "autoguidance: the weaker model has another noise schedule than the model it guides"
+            )
+        for name, conditioner in weaker.document.conditioners.items():
+            if without_dropout(model.conditioners.get(name)) != without_dropout(conditioner):
+                raise ValueError(
+                    f"autoguidance: the weaker model is told {name!r} by a conditioner that the model does not have"
+                )
+        weaker.to(next(model.backbone.parameters()).device)
+        plain = denoiser(weaker.predict, weaker.prediction, learned_variance=weaker.document.variance.learned)
+        condition = weaker.condition({name: aims.raw[name] for name in weaker.document.conditioners})
+        known = under(torch.no_grad()(plain), weaker.prepare)(condition)
+        return (AutoPull(self.strength, View(aims.condition, known), model),)
+
+
+class AutoPull:
+    """Away from the weaker model's prediction."""
+
+    def __init__(self, strength: Strength, view: View, model: Model) -> None:
+        self.strength = strength
+        self.axis = model.schedule.axis
+        self.views = (view,)
+
+    def active(self, level: Level) -> bool:
+        """In the interval, unless the scale is 1."""
+        return self.strength.within(level) and not self.strength.neutral
+
+    def shift(self, x_t_BCHW: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
+        """(scale − 1)·(D₁ − D₀)."""
+        (weak,) = seen
+        return self.strength.excess(level, self.axis, plain.x0_BCHW) * (plain.x0_BCHW - weak.x0_BCHW)

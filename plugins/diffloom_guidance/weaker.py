@@ -1,0 +1,30 @@
+"""Component `autoguidance`. Does not import torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diffloom_guidance.guidances import SteeredGuidance
+
+if TYPE_CHECKING:
+    from diffloom_guidance.autoguidance import AutoGuide
+
+
+class AutoGuidance(SteeredGuidance):
+    """Autoguidance (Karras et al. 2024): away from a weaker model of the same data. Needs no null condition."""
+
+    name = "autoguidance"
+
+    weights: str
+    """The weaker model: a run folder or checkpoint, or anything else that `diffloom sample` takes. It is read once."""
+
+    @property
+    def compares(self) -> bool:
+        return False
+
+    def build(self) -> AutoGuide:
+        """The guidance. Raises CheckpointError for weights that cannot be read."""
+        from diffloom_guidance.autoguidance import AutoGuide
+        from diffloom_guidance.loading import weaker_model
+
+        return AutoGuide(weaker=weaker_model(self.weights), strength=self.strength)
