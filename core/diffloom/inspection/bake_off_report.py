@@ -10,7 +10,7 @@ from diffloom import config
 from diffloom.config.plain import plain
 from diffloom.inspection.bake_off import BakeOff, Result, Standing
 from diffloom.inspection.contest import Contest
-from diffloom.inspection.verdict import Verdict, ranked
+from diffloom.inspection.verdict import Verdict, best_first
 
 
 def lines(found: BakeOff, verdict: Verdict) -> Iterator[str]:
@@ -23,16 +23,16 @@ def lines(found: BakeOff, verdict: Verdict) -> Iterator[str]:
         f"network calls; half as many steps are {reference.uncertainty:.1e} off"
     )
     if found.deterministic:
-        ranking = ranked(found.deterministic)
-        order = [*(standing for standing, _ in ranking.scores), *ranking.elsewhere]
         yield ""
         yield "deterministic samplers, best first: relative error along the reference's path (network calls)"
-        yield from _table(order, lambda result: f"{result.error:.2e} ({result.calls:.0f})")
+        yield from _table(
+            best_first(found.deterministic), lambda result: f"{result.error:.2e} ({result.calls:.0f})"
+        )
     if found.stochastic:
         yield ""
         yield f"stochastic samplers walk other paths: energy coefficient of {count} samples to the reference's (calls)"
         yield from _table(found.stochastic, lambda result: f"{_energy(result)} ({result.calls:.0f})")
-        yield "  0 is the same distribution, 1 nothing shared; ± is one standard error"
+        yield "  0 is the same distribution, 1 nothing shared; ± is one standard error; more samples make it smaller"
     if found.refused:
         yield ""
         yield "left out"

@@ -63,6 +63,14 @@ def ranked(standings: Sequence[Standing]) -> Ranking:
     return Ranking(calls, tuple(sorted(scores, key=lambda pair: (pair[1], pair[0].name))), tuple(elsewhere))
 
 
+def best_first(standings: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Deterministic samplers as they are ranked, then those that cannot be."""
+    if not standings:
+        return ()
+    ranking = ranked(standings)
+    return (*(standing for standing, _ in ranking.scores), *ranking.elsewhere)
+
+
 def verdict(found: BakeOff) -> Verdict:
     """The deterministic sampler with the least error at equal calls, with the fewest steps that are enough.
 
