@@ -1,34 +1,39 @@
-"""The times a sampler visits, of 0 … T−1 (Lin et al. 2023, table 2), rounded as diffusers does."""
+"""Evenly spaced times (Lin et al. 2023, table 2), of 0 … T−1 rounded as diffusers does."""
 
 from __future__ import annotations
 
 from pydantic import NonNegativeInt
 
 from diffloom.kinds import TimeAxis, TimeSpacing
+from diffloom_spacings.indices import falling, falling_shares, room
 
 
 class Leading(TimeSpacing):
     """Every (T // N)-th time from `offset` up: never the noisiest, T − 1, unless N is T.
 
-    DDIM's own choice. latent-diffusion's `uniform` is this with offset 1.
+    DDIM's own choice. latent-diffusion's `uniform` is this with offset 1. Of continuous times it takes N from the
+    cleanest up, as far apart as N + 1 would be.
     """
 
     name = "leading"
 
     offset: NonNegativeInt = 0
-    """Added to every time."""
+    """Added to the number of every time."""
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times. Raises ValueError when the offset pushes one off the schedule."""
-        length = _room(axis, steps)
-        stride = length // steps
+        if axis.count is None:
+            if self.offset:
+                raise ValueError(f"offset {self.offset} counts times, and this schedule's are not counted")
+            return falling_shares(axis, [i / steps for i in range(steps)])
+        stride = room(axis, steps) // steps
         largest = (steps - 1) * stride + self.offset
-        if largest > length - 1:
+        if largest > axis.count - 1:
             raise ValueError(
                 f"leading with offset {self.offset} would start at time {largest}, and the schedule ends at "
-                f"{length - 1}: take fewer steps or a smaller offset"
+                f"{axis.count - 1}: take fewer steps or a smaller offset"
             )
-        return _falling([stride * i + self.offset for i in range(steps)], length)
+        return falling(axis, [stride * i + self.offset for i in range(steps)])
 
 
 class Trailing(TimeSpacing):
@@ -42,10 +47,12 @@ class Trailing(TimeSpacing):
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""
-        length = _room(axis, steps)
+        if axis.count is None:
+            return falling_shares(axis, [i / steps for i in range(1, steps + 1)])
+        length = room(axis, steps)
         # -T/N, rounded as numpy.arange rounds it: the ties of round() then fall as they do in diffusers
         stride = (length - length / steps) - length
-        return _falling([round(length + i * stride) - 1 for i in reversed(range(steps))], length)
+        return falling(axis, [round(length + i * stride) - 1 for i in reversed(range(steps))])
 
 
 class Linspace(TimeSpacing):
@@ -55,20 +62,8 @@ class Linspace(TimeSpacing):
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""
-        length = _room(axis, steps)
-        stride = (length - 1) / max(steps - 1, 1)
-        return _falling([round(i * stride) for i in range(steps)], length)
-
-
-def _room(axis: TimeAxis, steps: int) -> int:
-    length = axis.count or 1000
-    if not 1 <= steps <= length:
-        raise ValueError(f"{steps} steps do not fit a schedule of {length} times: take 1 to {length}")
-    return length
-
-
-def _falling(rising: list[int], length: int) -> tuple[float, ...]:
-    """The times, noisiest first. Raises ValueError for a walk that would take noise for a clean picture."""
-    if rising[-1] == 0 and length > 1:
-        raise ValueError("a single step of this spacing would start at time 0, the cleanest: take `trailing`")
-    return tuple(float(time) for time in reversed(rising))
+        gaps = max(steps - 1, 1)
+        if axis.count is None:
+            return falling_shares(axis, [i / gaps for i in range(steps)])
+        stride = (room(axis, steps) - 1) / gaps
+        return falling(axis, [round(i * stride) for i in range(steps)])
