@@ -63,4 +63,5 @@ class APGPull:
 
 
 def _norm(x_BCHW: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x_BCHW, dim=(1, 2, 3), keepdim=True)
+    norm_B111: Tensor = torch.linalg.vector_norm(x_BCHW, dim=(1, 2, 3), keepdim=True)
+    return norm_B111

@@ -18,6 +18,7 @@ import torch
 
 from diffloom.kinds import ImageInfo, Setting, SpaceInfo
 from diffloom.process import CLEAN, Denoised, Level
+from diffloom.testing.course import walked
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def _error(walk: Any, count: int) -> float:
         return Denoised(x0_BCHW=x0, eps_BCHW=(x - level.alpha * x0) / level.sigma)
 
     x = torch.ones(1, 1, 1, 1, dtype=torch.float64)
-    steps = list(walk(x, (*levels, CLEAN), denoise, noise=None, variance=None))
+    steps = walked(walk, x, (*levels, CLEAN), denoise)
     return abs(steps[-1].x_t_BCHW.item() - scale(levels[-1]) / scale(levels[0]))
 
 
@@ -125,7 +126,7 @@ def test_dpmpp_2m_matches_diffusers(moon: Any) -> None:
         eps = torch.sin(3 * x)
         return Denoised(x0_BCHW=(x - level.sigma * eps) / level.alpha, eps_BCHW=eps)
 
-    ours = list(moon.DPMSolverPlusPlus2M().build()(x, (*levels, CLEAN), denoise, noise=None, variance=None))
+    ours = walked(moon.DPMSolverPlusPlus2M().build(), x, (*levels, CLEAN), denoise)
     assert torch.allclose(
         ours[-1].following_BCHW, theirs.double(), rtol=1e-5, atol=1e-5 * theirs.abs().max().item()
     )

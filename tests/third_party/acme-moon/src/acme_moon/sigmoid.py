@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveFloat, PositiveInt
 
-from diffloom.kinds import Schedule
+from diffloom.kinds import Schedule, SpaceInfo, TimeAxis
 
 if TYPE_CHECKING:
     from diffloom.process import TableSchedule
@@ -28,11 +28,11 @@ class Sigmoid(Schedule):
     """Temperature: below 1 the fall is steeper."""
 
     @property
-    def length(self) -> int:
-        """T."""
-        return self.steps
+    def axis(self) -> TimeAxis:
+        """The indices of the table."""
+        return TimeAxis.table(self.steps)
 
-    def build(self) -> TableSchedule:
+    def build(self, *, space: SpaceInfo | None = None) -> TableSchedule:
         """The table in float64. Raises ValueError when ᾱ does not fall: end must lie above start."""
         from diffloom.process import TableSchedule
 
