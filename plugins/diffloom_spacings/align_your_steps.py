@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -48,4 +49,4 @@ class AlignYourSteps(Spacing):
         table = TABLES[self.model]
         row, fraction = divmod(share * (len(table) - 1), 1)
         low, high = table[int(row)], table[int(row) + 1]
-        return low * (high / low) ** fraction
+        return math.exp((1 - fraction) * math.log(low) + fraction * math.log(high))

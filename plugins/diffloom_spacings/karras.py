@@ -53,7 +53,7 @@ class Exponential(RatioSpacing):
 class LogSNRUniform(Exponential):
     """Evenly in log-SNR (Lu et al. 2022, DPM-Solver, section 3.3): `exponential`, by the name DPM-Solver has for it.
 
-    diffusers' `use_lu_lambdas`, Stable Diffusion's `logSNR`. Half the log-SNR is −log sigma/alpha, so both are one grid.
+    diffusers' `use_lu_lambdas`. Half the log-SNR is −log(sigma/alpha), so that both are one grid.
     """
 
     name = "log_snr_uniform"
