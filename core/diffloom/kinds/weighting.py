@@ -10,6 +10,7 @@ from diffloom.kinds.component import Component
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from diffloom.kinds.variance import Variance
     from diffloom.process import Process
 
 
@@ -19,8 +20,9 @@ class Weigh(Protocol):
     def __call__(self, error_B: Tensor, t_B: Tensor, *, process: Process) -> Tensor:
         """The weighted loss of each example (B,), from its error against the prediction's own target.
 
-        The weight at a level is the same whatever the model predicts: it is divided by the square of the prediction's
-        `gain`, unless the paper gives it for one prediction alone. Finite at every level of the schedule.
+        The loss rises evenly with the error, at every level of the schedule. Unless the weighting is `of_output`, the
+        rate is a weight for errors in x₀ divided by the square of the prediction's `gain`: the same loss whatever the
+        model predicts.
         """
         ...
 
@@ -29,6 +31,14 @@ class Weighting(Component):
     """Weighs the noise levels."""
 
     kind: ClassVar[str] = "weighting"
+
+    @property
+    def of_output(self) -> bool:
+        """Whether it weighs the error of the network's output as it is, whatever that predicts."""
+        return False
+
+    def check(self, *, variance: Variance) -> None:
+        """Raises ValueError for a variance with which there is no such weight. Needs no torch."""
 
     @abstractmethod
     def build(self) -> Weigh:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from diffloom.process.bound import Chain, bits, normal_kl, pixel_log_likelihood, prior_bits, step_bits
     from diffloom.process.continuous import VP, Flow, Geometric
     from diffloom.process.continuous_schedules import EDMSchedule, GeometricSchedule, VESchedule, VPSchedule
     from diffloom.process.conversion_table import CONVERSIONS, convert
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from diffloom.process.forward import Posterior, alpha_sigma, noised
     from diffloom.process.given_schedule import BetasSchedule
     from diffloom.process.learned_schedule import LearnedSchedule
+    from diffloom.process.likelihood import BitsPerDimension, bits_per_dimension
     from diffloom.process.monotone import MonotoneSchedule
     from diffloom.process.noise import Draws, keyed_generator
     from diffloom.process.path import Exploding, NoisePath, PathSchedule, Preserving, Straight
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         SigmoidBetaSchedule,
         SqrtSchedule,
     )
+    from diffloom.process.signal import log_snr_fall, share_of, snr_fall
     from diffloom.process.signal_schedules import (
         CosineSchedule,
         ExponentialSchedule,
@@ -70,8 +73,10 @@ if TYPE_CHECKING:
         FixedLargeVariance,
         FixedSmall,
         FixedSmallVariance,
+        Learned,
         LearnedRange,
         LearnedRangeVariance,
+        LearnedVariance,
     )
     from diffloom.process.walk import Move, Stepper
     from diffloom.process.wrapped_schedules import LogSNRShiftSchedule, ZeroTerminalSNRSchedule
@@ -84,6 +89,8 @@ __all__ = [
     "Aims",
     "BetaSchedule",
     "BetasSchedule",
+    "BitsPerDimension",
+    "Chain",
     "ConstantSchedule",
     "CosineSchedule",
     "Course",
@@ -107,9 +114,11 @@ __all__ = [
     "GeometricSchedule",
     "KeyedNoise",
     "LaplaceSchedule",
+    "Learned",
     "LearnedRange",
     "LearnedRangeVariance",
     "LearnedSchedule",
+    "LearnedVariance",
     "Level",
     "LinearSchedule",
     "LogSNRShiftSchedule",
@@ -148,13 +157,22 @@ __all__ = [
     "X0Prediction",
     "ZeroTerminalSNRSchedule",
     "alpha_sigma",
+    "bits",
+    "bits_per_dimension",
     "clipped",
     "convert",
     "denoiser",
     "keyed_generator",
+    "log_snr_fall",
     "noised",
+    "normal_kl",
     "perturbed",
+    "pixel_log_likelihood",
+    "prior_bits",
+    "share_of",
     "shifted",
+    "snr_fall",
+    "step_bits",
     "under",
     "without_terminal_signal",
 ]
@@ -162,6 +180,7 @@ __all__ = [
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "bound": ["Chain", "bits", "normal_kl", "pixel_log_likelihood", "prior_bits", "step_bits"],
         "continuous": ["VP", "Flow", "Geometric"],
         "continuous_schedules": ["EDMSchedule", "GeometricSchedule", "VESchedule", "VPSchedule"],
         "conversions": ["X0", "Epsilon", "FlowVelocity", "Preconditioned", "Score", "V"],
@@ -169,6 +188,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "flow_schedule": ["FlowSchedule", "SizeShift"],
         "given_schedule": ["BetasSchedule"],
         "learned_schedule": ["LearnedSchedule"],
+        "likelihood": ["BitsPerDimension", "bits_per_dimension"],
         "monotone": ["MonotoneSchedule"],
         "path": ["Exploding", "NoisePath", "PathSchedule", "Preserving", "Straight"],
         "posterior_mean": ["PosteriorMean"],
@@ -202,6 +222,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "noise": ["Draws", "keyed_generator"],
         "reverse": ["clipped", "denoiser", "perturbed", "under"],
         "schedule": ["TableSchedule"],
+        "signal": ["log_snr_fall", "share_of", "snr_fall"],
         "steering": ["Steered", "shifted"],
         "step_noise": ["KeyedNoise"],
         "types": [
@@ -222,8 +243,10 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "FixedLargeVariance",
             "FixedSmall",
             "FixedSmallVariance",
+            "Learned",
             "LearnedRange",
             "LearnedRangeVariance",
+            "LearnedVariance",
         ],
         "walk": ["Move", "Stepper"],
     },

@@ -31,7 +31,12 @@ from diffloom.process.signal_schedules import (
     LaplaceSchedule,
     SigmoidSchedule,
 )
-from diffloom.process.variances import FixedLargeVariance, FixedSmallVariance, LearnedRangeVariance
+from diffloom.process.variances import (
+    FixedLargeVariance,
+    FixedSmallVariance,
+    LearnedRangeVariance,
+    LearnedVariance,
+)
 from diffloom.process.wrapped_schedules import LogSNRShiftSchedule, ZeroTerminalSNRSchedule
 
 if TYPE_CHECKING:
@@ -69,5 +74,6 @@ def diffloom_register(registrar: Registrar) -> None:
         FixedSmallVariance,
         FixedLargeVariance,
         LearnedRangeVariance,
+        LearnedVariance,
     ):
         registrar.add(component)

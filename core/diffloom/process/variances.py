@@ -53,6 +53,21 @@ class FixedLarge:
         return math.log(least if following.is_clean else Posterior.between(current, following).beta)
 
 
+class Learned:
+    """The network's output is the logarithm of the variance, pixel by pixel (Nichol & Dhariwal 2021, section 3.1, which
+    finds it hard to train: near 0 it is far from any β). 0 into the clean level.
+    """
+
+    def std(self, current: Level, following: Level, denoised: Denoised) -> Tensor | float:
+        """exp of half the output, shaped as x_BCHW; the number 0 where s is clean. Raises ValueError without output."""
+        output = variance_output(denoised)
+        return 0.0 if following.is_clean else (output / 2).exp()
+
+    def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> Tensor:
+        """The output itself, into the clean level too."""
+        return variance_output(denoised)
+
+
 class LearnedRange:
     """From β̃ to β, evenly in the logarithm, each pixel as the network says (Nichol & Dhariwal 2021, eq. 15).
 
@@ -68,7 +83,7 @@ class LearnedRange:
         from diffloom.process.forward import Posterior
 
         if following.is_clean:
-            self._output(denoised)
+            variance_output(denoised)
             return 0.0
         least = Posterior.between(current, following).variance
         return (self.log_variance(current, following, denoised, least=least) / 2).exp()
@@ -78,18 +93,20 @@ class LearnedRange:
         from diffloom.process.forward import Posterior
 
         posterior = Posterior.between(current, following)
-        v_BCHW = (self._output(denoised) + 1) / 2
+        v_BCHW = (variance_output(denoised) + 1) / 2
         log_large = math.log(posterior.beta)
         log_small = math.log(least if following.is_clean else posterior.variance)
         return v_BCHW * log_large + (1 - v_BCHW) * log_small  # eq. 15
 
-    def _output(self, denoised: Denoised) -> Tensor:
-        if denoised.variance_BCHW is None:
-            raise ValueError(
-                "learned_range reads the second half of the network's output, and there is none: "
-                "make the denoiser with learned_variance=True"
-            )
-        return denoised.variance_BCHW
+
+def variance_output(denoised: Denoised) -> Tensor:
+    """The network's raw variance output. Raises ValueError where it has given none."""
+    if denoised.variance_BCHW is None:
+        raise ValueError(
+            "a learned variance reads the second half of the network's output, and there is none: "
+            "make the denoiser with learned_variance=True"
+        )
+    return denoised.variance_BCHW
 
 
 class FixedSmallVariance(Variance):
@@ -121,3 +138,14 @@ class LearnedRangeVariance(Variance):
     def build(self) -> LearnedRange:
         """The variance."""
         return LearnedRange()
+
+
+class LearnedVariance(Variance):
+    """As the network says, which outputs its logarithm (Nichol & Dhariwal 2021, section 3.1)."""
+
+    name = "learned"
+    learned = True
+
+    def build(self) -> Learned:
+        """The variance."""
+        return Learned()

@@ -1,0 +1,43 @@
+"""How fast the signal is lost along a schedule's axis: the density of the continuous bound, and of its weights.
+
+The share u of a time is 0 at the axis' first and 1 at its last. Legend: B batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from diffloom.kinds import NoiseSchedule, TimeAxis
+
+STEP = 1e-7
+"""Of the differences in u: their error is some 1e-14 of the curvature, and float64 keeps nine digits of the slope."""
+
+
+def share_of(axis: TimeAxis, t_B: Tensor) -> Tensor:
+    """The share u of each time, so that `axis.at(u)` gives it back; float64 (B,)."""
+    s, t_B = axis.shift, t_B.double()
+    first, last, straight_B = (time / (s - (s - 1) * time) for time in (axis.first, axis.last, t_B))
+    return (straight_B - first) / (last - first)
+
+
+def log_snr_fall(schedule: NoiseSchedule, t_B: Tensor) -> Tensor:
+    """−d log-SNR/du at times of a continuous axis, float64 (B,), by differences; gradients reach a learned schedule."""
+    axis, u_B = schedule.axis, share_of(schedule.axis, t_B)
+    low_B, high_B = (u_B - STEP).clamp(min=0), (u_B + STEP).clamp(max=1)
+    cleaner_B, noisier_B = (axis.at(share).clamp(axis.first, axis.last) for share in (low_B, high_B))
+    return (schedule.log_snr(cleaner_B) - schedule.log_snr(noisier_B)) / (high_B - low_B)
+
+
+def snr_fall(schedule: NoiseSchedule, t_B: Tensor) -> Tensor:
+    """−dSNR/du, float64 (B,).
+
+    Of T counted times it is T times what is lost from the time before to this one, and at the first, before which
+    SNR is infinite, from this one to the next.
+    """
+    axis = schedule.axis
+    if axis.count is None:
+        return schedule.log_snr(t_B).exp() * log_snr_fall(schedule, t_B)
+    noisier_B = torch.where(t_B > axis.first, t_B, t_B + axis.stride)
+    lost_B = schedule.log_snr(noisier_B - axis.stride).exp() - schedule.log_snr(noisier_B).exp()
+    return axis.count * lost_B
