@@ -107,7 +107,9 @@ class SamplingPlan:
             )
         )
         model = Model(
-            under=under(plain, pipeline.prepare),
+            under=under(
+                plain, pipeline.prepare, self_conditioning=pipeline.document.backbone.self_conditioning
+            ),
             backbone=pipeline.backbone,
             schedule=pipeline.schedule,
             space=pipeline.module["space"],
@@ -154,6 +156,7 @@ class SamplingPlan:
             variance=pipeline.process.variance,
             at=pipeline.schedule.level,
             encode=pipeline.encode,
+            single=lambda row: list(self.batches(1))[row].denoise,
         )
 
 

@@ -126,6 +126,12 @@ class Course:
     """The level of a finite log-SNR, for samplers that look between two levels."""
     encode: Callable[[Tensor], Tensor] = lambda images: images
     """Pictures in [-1, 1] → points of the space, for samplers that are given pictures."""
+    single: Callable[[int], Callable[[Tensor, Level], Denoised]] | None = None
+    """`denoise` for the sample of one row by itself, where rows differ in more than x, as in their conditions."""
+
+    def alone(self, row: int) -> Callable[[Tensor, Level], Denoised]:
+        """`denoise` for x_1CHW of one row, for samplers that go to other levels with each sample."""
+        return self.denoise if self.single is None else self.single(row)
 
 
 @dataclass(frozen=True)
