@@ -1,6 +1,7 @@
-"""Write what follows from the code: docs/reference.md and configs/schema.json. Run by `make docs`.
+"""Write what follows from the code: docs/reference.md, configs/schema.json and docs/mathematics.md's line numbers.
 
-A test fails when either is stale. Only diffloom's own components are told, whatever else is installed.
+Run by `make docs`. A test fails when one of them is stale. Only diffloom's own components are told, whatever else is
+installed.
 """
 
 from __future__ import annotations
@@ -163,13 +164,17 @@ def _inline(thing: Any) -> str:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write them all."""
+    from line_links import renew  # beside this script
+
     registry = load_registry()
     if registry.quarantined:
         sys.exit("\n".join(f"{plugin.entry_point}: {plugin.reason}" for plugin in registry.quarantined))
     for path, text in pages(registry).items():
         (ROOT / path).write_text(text, encoding="utf-8")
         print(f"wrote {path}")
+    renew(ROOT / "docs" / "mathematics.md")
+    print("renewed docs/mathematics.md")
 
 
 if __name__ == "__main__":
