@@ -104,7 +104,7 @@ class UNetFamily(Backbone):
     def options(self, *, space: SpaceInfo, condition: ConditionInfo) -> dict[str, Any]:
         """The arguments that every network of the family takes."""
         return {
-            "in_channels": space.channels,
+            "in_channels": space.channels * (2 if self.self_conditioning else 1),
             "out_channels": space.channels * (2 if self.learn_variance else 1),
             "channels": self.channels,
             "blocks_per_level": self.blocks_per_level,

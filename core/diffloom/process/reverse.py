@@ -32,20 +32,25 @@ def denoiser(
     prediction: Conversion,
     *,
     learned_variance: bool = False,
-) -> Callable[[Tensor, Level, Condition], Denoised]:
-    """`denoise(x_BCHW, level, condition)`: the network's prediction at one noise level, as x₀ and ε.
+) -> Callable[..., Denoised]:
+    """`denoise(x_BCHW, level, condition, estimate_BCHW=None)`: the network's prediction at one level, as x₀ and ε.
 
     `network(x_BCHW, t_B, condition)` is called with the prediction's `scale_in`·x and t_B float32, all
     `level.t`. With `learned_variance` it returns 2·C channels, of which the second half is its variance output,
-    passed on as it is. Raises ValueError at the clean level, and for any other shape.
+    passed on as it is. An estimate of x₀, for a network that is self-conditioned, is stacked on its input. Raises
+    ValueError at the clean level, and for any other shape.
     """
 
-    def denoise(x_BCHW: Tensor, level: Level, condition: Condition) -> Denoised:
+    def denoise(
+        x_BCHW: Tensor, level: Level, condition: Condition, estimate_BCHW: Tensor | None = None
+    ) -> Denoised:
         if level.is_clean:
             raise ValueError("the clean level has nothing to denoise")
         batch, channels = x_BCHW.shape[:2]
         t_B = torch.full((batch,), level.t, dtype=torch.float32, device=x_BCHW.device)
         seen_BCHW = prediction.scale_in(level.alpha, level.sigma) * x_BCHW
+        if estimate_BCHW is not None:
+            seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
         output = network(seen_BCHW, t_B, condition).to(
             x_BCHW.dtype
         )  # autocast may have made it half precision
@@ -63,21 +68,34 @@ def denoiser(
 
 
 def under(
-    denoise: Callable[[Tensor, Level, Condition], Denoised],
+    denoise: Callable[..., Denoised],
     prepare: Callable[[Condition], Condition] = lambda condition: condition,
+    *,
+    self_conditioning: bool = False,
 ) -> Callable[[Condition], Callable[[Tensor, Level], Denoised]]:
     """`denoise` under one condition at a time: (condition) → (x, level) → x₀ and ε.
 
-    `prepare` is called with each condition once, when it becomes known, and not again at every level.
+    `prepare` is called with each condition once, when it becomes known, and not again at every level. With
+    `self_conditioning` a denoiser is for one walk: it shows the network what it last said of x₀ under this condition,
+    zeros at first (Chen et al. 2022, algorithm 2).
     """
 
     def under_condition(condition: Condition) -> Callable[[Tensor, Level], Denoised]:
         prepared = prepare(condition)
 
+        estimate_BCHW: Tensor | None = None
+
         def denoise_under(x_BCHW: Tensor, level: Level) -> Denoised:
             return denoise(x_BCHW, level, prepared)
 
-        return denoise_under
+        def denoise_remembering(x_BCHW: Tensor, level: Level) -> Denoised:
+            nonlocal estimate_BCHW
+            shown_BCHW = torch.zeros_like(x_BCHW) if estimate_BCHW is None else estimate_BCHW
+            denoised = denoise(x_BCHW, level, prepared, shown_BCHW)
+            estimate_BCHW = denoised.x0_BCHW.detach()
+            return denoised
+
+        return denoise_remembering if self_conditioning else denoise_under
 
     return under_condition
 

@@ -88,6 +88,8 @@ class DiffusersCrossAttentionUNet:
             problems.append(f"time_width {part.time_width}: theirs is that of the first level")
         if part.time_scale != 1:
             problems.append(f"time_scale {part.time_scale:g}: theirs takes times as they are")
+        if part.self_conditioning:
+            problems.append("self_conditioning: theirs is shown no estimate of x₀")
         if condition.classes and condition.vector and self.embedding == "class_embedding":
             problems.append("classes beside a vector: theirs embeds both in class_embedding")
         if problems:

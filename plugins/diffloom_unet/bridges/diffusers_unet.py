@@ -91,6 +91,8 @@ class DiffusersUNet:
             problems.append(f"time_width {part.time_width}: theirs is that of the first level")
         if part.time_scale != 1:
             problems.append(f"time_scale {part.time_scale:g}: theirs takes times as they are")
+        if part.self_conditioning:
+            problems.append("self_conditioning: theirs is shown no estimate of x₀")
         if condition.vector:
             problems.append("a vector: theirs reads none")
         if problems:

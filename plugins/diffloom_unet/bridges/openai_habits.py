@@ -17,6 +17,7 @@ HABITS: Mapping[str, Any] = {
     "downsample_padding": "symmetric",
     "time_cos_first": True,
     "time_frequency_shift": 0,
+    "self_conditioning": False,
 }
 """Fields that are the same in all of theirs."""
 HEADS = ("heads", "head_channels")
