@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from diffloom.kinds import Spacing, TimeAxis
-from diffloom_spacings.ratios import at_least_one, ratio_levels
+from diffloom_spacings.indices import at_least_one
+from diffloom_spacings.ratios import ratio_levels
 
 if TYPE_CHECKING:
     from typing import Self

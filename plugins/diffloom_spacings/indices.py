@@ -25,6 +25,7 @@ def falling(axis: TimeAxis, rising: Sequence[int]) -> tuple[float, ...]:
 
 def falling_shares(axis: TimeAxis, rising: Sequence[float]) -> tuple[float, ...]:
     """The times at these shares of an axis that is not counted, noisiest first. Raises ValueError as `falling` does."""
+    at_least_one(len(rising))
     if rising[-1] == 0:
         raise one_clean_step()
     return tuple(axis.at(share) for share in reversed(rising))
@@ -35,6 +36,12 @@ def distinct(rising: Sequence[int], count: int) -> list[int]:
     apart = list(accumulate(rising, lambda below, index: max(below + 1, index)))
     limits = range(count - len(apart), count)
     return [min(index, limit) for index, limit in zip(apart, limits, strict=True)]
+
+
+def at_least_one(steps: int) -> None:
+    """Raise ValueError for less than one step."""
+    if steps < 1:
+        raise ValueError("a walk of no steps arrives nowhere: take 1 or more")
 
 
 def one_clean_step() -> ValueError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import PositiveFloat, model_validator
 
 from diffloom.kinds import Spacing, TimeAxis
+from diffloom_spacings.indices import at_least_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +75,3 @@ def ratio_levels(schedule: NoiseSchedule, ratios: Sequence[float]) -> tuple[Leve
             )
     inside = (min(max(ratio, first.ratio), last.ratio) for ratio in ratios)
     return tuple(schedule.level(-2 * math.log(ratio)) for ratio in inside)
-
-
-def at_least_one(steps: int) -> None:
-    """Raise ValueError for less than one step."""
-    if steps < 1:
-        raise ValueError(f"{steps} steps are no walk: take 1 or more")

@@ -12,7 +12,7 @@ from diffloom_spacings.indices import falling, room
 
 
 class Sections(TimeSpacing):
-    """The times cut into equal sections, each with its own number of steps, evenly spaced within (Nichol & Dhariwal).
+    """Equal sections of the times, each with its own number of evenly spaced steps (Nichol & Dhariwal 2021).
 
     guided-diffusion's `timestep_respacing` says the same: "10,15,20", "250", or "ddim50" for one whole stride from
     time 0, as DDIM's paper has it. The number of steps follows, and `sampling.steps` must say it too.
@@ -27,7 +27,7 @@ class Sections(TimeSpacing):
 
     @classmethod
     def specimens(cls, folder: object) -> tuple[Sections, ...]:
-        return tuple(cls(sections=some) for some in ((10, 15, 20), "250", "2,1", "ddim50"))
+        return tuple(cls(sections=some) for some in ((10, 15, 20), "50", "2,1", "ddim50"))
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times. Raises ValueError for another number of steps, or sections too small for theirs."""

@@ -69,11 +69,11 @@ class Flow(PathSchedule):
     path = Straight()
 
     def __init__(self, *, first: float, shift: float = 1.0) -> None:
-        self._axis = TimeAxis(shift * first / (1 + (shift - 1) * first), 1.0, None, shift)
+        self._axis = TimeAxis(first, 1.0, None, shift)
 
     @property
     def axis(self) -> TimeAxis:
-        """From the shifted `first` to 1, bent by the shift."""
+        """From `first` to 1, bent by the shift."""
         return self._axis
 
     def alpha(self, t: Tensor) -> Tensor:

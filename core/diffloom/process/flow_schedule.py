@@ -63,16 +63,14 @@ class FlowSchedule(Schedule):
     name = "flow"
 
     first: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """The cleanest time, before the shift; diffusers has one thousandth."""
+    """The cleanest time, whatever the shift."""
     shift: PositiveFloat | SizeShift = 1.0
     """s: a number (SD3 has 3), or how it follows from the size of what is diffused."""
 
     @property
     def axis(self) -> TimeAxis:
         """From `first` to 1; bent by the shift, where that is known without the size."""
-        if isinstance(self.shift, SizeShift):
-            return TimeAxis(self.first, 1.0, None)
-        return TimeAxis(self.shift * self.first / (1 + (self.shift - 1) * self.first), 1.0, None, self.shift)
+        return TimeAxis(self.first, 1.0, None, 1.0 if isinstance(self.shift, SizeShift) else self.shift)
 
     @property
     def zero_snr(self) -> bool:

@@ -19,8 +19,10 @@ Beta = Annotated[float, Field(gt=0, le=1)]
 
 
 def _content(value: Any) -> Any:
-    """What a file says, where one is named."""
-    return read_betas(Path(value).expanduser()) if isinstance(value, str) else value
+    """What a file says, where one is named; a list of JSON as a tuple."""
+    if isinstance(value, str):
+        return read_betas(Path(value).expanduser())
+    return tuple(value) if isinstance(value, list) else value
 
 
 class BetasSchedule(Schedule):

@@ -55,7 +55,7 @@ class PosteriorMean:
     ) -> tuple[Tensor | float, Tensor | float]:
         """Those of x_t and of x₀, floats where alpha and sigma are."""
         if not isinstance(alpha, Tensor) and not isinstance(sigma, Tensor):
-            of_x_t, of_x0 = self._of(torch.tensor(alpha).double(), torch.tensor(sigma).double())
+            of_x_t, of_x0 = self._of(*(torch.tensor(value, dtype=torch.float64) for value in (alpha, sigma)))
             return of_x_t.item(), of_x0.item()
         like = alpha if isinstance(alpha, Tensor) else sigma
         assert isinstance(like, Tensor)

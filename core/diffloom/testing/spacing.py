@@ -1,51 +1,129 @@
-"""Laws of the kind `spacing`."""
+"""Laws of the kind `spacing`, on a table and on continuous schedules of each sort."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
-from diffloom.kinds import Spacing
+from diffloom.kinds import NoiseSchedule, Spacing, TimeSpacing
+from diffloom.process import EDMSchedule, FlowSchedule, Level, LinearSchedule, VESchedule, VPSchedule
 from diffloom.testing.checks import Check, expect
 
-STEPS = (1, 2, 3, 7, 10, 50, 64, 999)
-SIZES = [(length, steps) for length in (10, 64, 1000, 1001) for steps in STEPS if steps <= length]
+STEPS = (1, 2, 3, 7, 10, 45, 50, 64)
 
 
-def gives_falling_times(component: Spacing) -> None:
-    """Exactly `steps` times, strictly falling, in [0, length − 1]; a size it cannot serve is a ValueError."""
+@lru_cache(maxsize=1)
+def schedules() -> dict[str, NoiseSchedule]:
+    """A long and a short table, and the continuous ones."""
+    components = {
+        "a table of 1000 times": LinearSchedule(),
+        "a table of 64 times": LinearSchedule(steps=64, beta_start=0.002, beta_end=0.3),
+        "a continuous VP schedule": VPSchedule(),
+        "a continuous VE schedule": VESchedule(),
+        "an EDM schedule": EDMSchedule(),
+        "a flow": FlowSchedule(),
+        "a shifted flow": FlowSchedule(shift=3.0),
+    }
+    return {name: component.build() for name, component in components.items()}
+
+
+def gives_levels_that_fall(component: Spacing) -> None:
+    """Exactly `steps` levels of strictly falling noise, none clean; what it cannot serve is a ValueError."""
     served = 0
-    for length, steps in SIZES:
-        try:
-            times = component.times(length=length, steps=steps)
-        except ValueError:
-            continue
+    for what, steps, _, levels in _served(component):
         served += steps > 1
-        what = f"{steps} of {length} times"
+        expect(isinstance(levels, tuple), f"a tuple of {what}", type(levels).__name__)
+        expect(len(levels) == steps, what, len(levels))
+        expect(not any(level.is_clean for level in levels), f"{what}, none of them clean", levels[-1])
+        falls = all(later.ratio < earlier.ratio for earlier, later in pairwise(levels))
+        expect(falls, f"{what} of strictly falling noise", [level.ratio for level in levels[:20]])
+    expect(served > 0, "more than one level of some schedule", "a ValueError for every number of steps")
+
+
+def stays_within_the_schedule(component: Spacing) -> None:
+    """No level is noisier than the schedule's last time or cleaner than its first, to 1e-9."""
+    for what, _, schedule, levels in _served(component):
+        last, first, _ = schedule.levels([schedule.axis.last, schedule.axis.first])
+        noisy, clean = levels[0].ratio, levels[-1].ratio
+        inside = noisy <= last.ratio * (1 + 1e-9) and clean >= first.ratio * (1 - 1e-9)
+        expect(inside, f"{what} from {last.ratio:.6g} to {first.ratio:.6g}", (noisy, clean))
+
+
+def visits_levels_of_the_schedule(component: Spacing) -> None:
+    """Every level has the alpha and sigma that the schedule has at its time, to 1e-6."""
+    for what, _, schedule, levels in _served(component):
+        for level in (levels[0], levels[len(levels) // 2], levels[-1]):
+            (own, _) = schedule.levels([level.t])
+            pairs = ((level.alpha, own.alpha), (level.sigma, own.sigma))
+            near = all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs)
+            expect(near, f"of {what}, that at t = {level.t:g} to be {own}", level)
+
+
+def visits_whole_times_of_a_table(component: Spacing) -> None:
+    """A spacing of times visits times of training only, where they are counted, and gives them as floats."""
+    if not isinstance(component, TimeSpacing):
+        return
+    for what, steps, schedule, _ in _served(component):
+        times = component.times(axis=schedule.axis, steps=steps)
         expect(isinstance(times, tuple), f"a tuple of {what}", type(times).__name__)
-        expect(len(times) == steps, what, len(times))
-        expect(all(isinstance(time, float) for time in times), f"{what} as floats", times[:5])
-        falls = all(later < earlier for earlier, later in pairwise(times))
-        expect(falls, f"{what}, strictly falling", times[:20])
-        expect(
-            times[0] <= length - 1 and times[-1] >= 0, f"{what} in [0, {length - 1}]", (times[0], times[-1])
-        )
-    wanted = sum(steps > 1 for _, steps in SIZES) // 2
-    expect(served >= wanted, f"times for at least {wanted} of {len(SIZES)} sizes", served)
+        expect(all(isinstance(time, float) for time in times), f"times of {what} as floats", times[:5])
+        whole = schedule.axis.count is None or all(time.is_integer() for time in times)
+        expect(whole, f"whole times of {what}", times[:5])
+
+
+def is_checked_without_building(component: Spacing) -> None:
+    """Where `check` raises ValueError, `levels` does; with no steps both do."""
+    for what, schedule in schedules().items():
+        for steps in (0, *STEPS):
+            try:
+                component.check(axis=schedule.axis, steps=steps)
+            except ValueError as error:
+                refused = _levels(component, schedule, steps) is None
+                expect(refused, f"no {steps} levels of {what}, since check says: {error}", "levels")
+            else:
+                expect(steps > 0, f"check to refuse 0 levels of {what}", "no error")
 
 
 def spans_the_schedule(component: Spacing) -> None:
-    """With many steps it begins in the noisy half and ends in the clean half."""
-    for length, steps in ((1000, 10), (1000, 50), (64, 16)):
-        times = component.times(length=length, steps=steps)
-        ends = (times[0], times[-1])
-        expect(ends[0] > length / 2 > ends[1], f"{steps} of {length} times around {length // 2}", ends)
+    """With ten steps and more it begins in the noisy half of the times and ends in the clean half."""
+    for what, steps, schedule, levels in _served(component):
+        if steps >= 10:
+            (middle, _) = schedule.levels([schedule.axis.at(0.5)])
+            ends = (levels[0].ratio, levels[-1].ratio)
+            expect(ends[0] > middle.ratio > ends[1], f"{what} around sigma/alpha {middle.ratio:g}", ends)
 
 
 def repeats_itself(component: Spacing) -> None:
     """Equal questions have equal answers."""
-    for length, steps in ((1000, 50), (64, 7)):
-        first, second = (component.times(length=length, steps=steps) for _ in range(2))
-        expect(first == second, f"the same {steps} of {length} times twice", "others")
+    for what, steps, schedule, levels in _served(component):
+        if steps in (7, 50):
+            expect(_levels(component, schedule, steps) == levels, f"the same {what} twice", "others")
 
 
-CHECKS: tuple[Check, ...] = (gives_falling_times, spans_the_schedule, repeats_itself)
+def _served(component: Spacing) -> Iterator[tuple[str, int, NoiseSchedule, tuple[Level, ...]]]:
+    """What was asked, the number of steps, the schedule and its levels, wherever there are some."""
+    for name, schedule in schedules().items():
+        for steps in STEPS:
+            levels = _levels(component, schedule, steps)
+            if levels is not None:
+                yield f"{steps} levels of {name}", steps, schedule, levels
+
+
+def _levels(component: Spacing, schedule: NoiseSchedule, steps: int) -> tuple[Level, ...] | None:
+    try:
+        return component.levels(schedule, steps=steps)
+    except ValueError:
+        return None
+
+
+CHECKS: tuple[Check, ...] = (
+    gives_levels_that_fall,
+    stays_within_the_schedule,
+    visits_levels_of_the_schedule,
+    visits_whole_times_of_a_table,
+    is_checked_without_building,
+    spans_the_schedule,
+    repeats_itself,
+)
