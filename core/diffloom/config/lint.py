@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     sampling.levels,
     sampling.pure_start,
     sampling.walk_end,
+    training.objective,
     training.self_conditioning,
     training.warmup,
 )

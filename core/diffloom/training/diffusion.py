@@ -1,4 +1,5 @@
-"""Training a diffusion model: the backbone and the conditioners learn, the space stays as it is.
+"""Training a diffusion model: the backbone and the conditioners learn, and what the objective learns itself; the space
+stays as it is.
 
 Legend: B batch, C channels, H height, W width.
 """
@@ -13,9 +14,10 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from diffloom.building import built
 from diffloom.kinds import LatentSpace, Loss
 from diffloom.pipeline import Pipeline
-from diffloom.process import Draws, Step
+from diffloom.process import Draws, Step, keyed_generator
 from diffloom.training.encoding import encoded, unpacked
 from diffloom.training.feed import Batch
 from diffloom.training.previews import Previews
@@ -34,6 +36,10 @@ class DiffusionTask:
     @property
     def module(self) -> nn.ModuleDict:
         return self.pipeline.module
+
+    @property
+    def beside(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"objective": self.loss} if isinstance(self.loss, nn.Module) else {})
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -58,6 +64,12 @@ class DiffusionTask:
 
         return Losses(self.loss(network, x0_BCHW, process=pipeline.process, draws=draws))
 
+    def observe(self, draws: Draws, each_B: Tensor) -> None:
+        """Tell the objective, where it learns of past losses."""
+        learn = getattr(self.loss, "observe", None)
+        if learn is not None:
+            learn(draws, each_B, process=self.pipeline.process)
+
     def x0(self, batch: Batch, draws: Draws) -> Tensor:
         """What is diffused of a batch."""
         document, codec = self.pipeline.document, self.pipeline.space
@@ -71,3 +83,12 @@ class DiffusionTask:
     def preview(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:
         """Samples."""
         return self.previews.draw(on_step)
+
+
+def built_loss(pipeline: Pipeline, *, seed: int) -> Loss:
+    """What the objective of a pipeline builds, on its device; equal seeds give equal weights."""
+    initial = keyed_generator(seed, 0, 0, "objective's weights")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(initial.integers(2**63)))
+        loss = built("objective", pipeline.document.objective.build)
+    return loss.to(pipeline.device) if isinstance(loss, nn.Module) else loss

@@ -91,8 +91,9 @@ class Loop:
         # Dropout inside networks draws from torch's own generator: set anew each step, it needs no saving, and
         # whoever drew from it in between (an observer, a sampler) has changed nothing.
         _seed_torch(int(keyed_generator(train.seed, step, 0, "network").integers(2**63)), state.task.device)
+        draws = Draws.of(train.seed, batch.positions)
         with torch.enable_grad():
-            losses = state.task.losses(batch, Draws.of(train.seed, batch.positions), step=step)
+            losses = state.task.losses(batch, draws, step=step)
             loss = losses.each_B.mean()
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -108,6 +109,7 @@ class Loop:
             group["lr"] = rate
         state.optimizer.step()
         state.ema.update(step)
+        state.task.observe(draws, losses.each_B.detach())
         state.step = step
 
     def _require_finite(self) -> None:

@@ -38,6 +38,10 @@ class ReconstructionTask:
     seed: int
 
     @property
+    def beside(self) -> nn.ModuleDict:
+        return nn.ModuleDict()
+
+    @property
     def frozen(self) -> frozenset[str]:
         return frozenset()
 
@@ -70,6 +74,9 @@ class ReconstructionTask:
             if is_trained:
                 figures[f"{name}_own"] = own_B.detach().mean()
         return Losses(each_B, figures)
+
+    def observe(self, draws: Draws, each_B: Tensor) -> None:
+        """Nothing is learned of past losses."""
 
     def _criteria(self) -> Iterator[tuple[str, Criterion, nn.Module]]:
         """Each criterion with its judge, by a name of its own: `lp`, or `lp_2` for the second of them."""

@@ -25,7 +25,7 @@ from diffloom.plugins import Plugins, load_plugins
 from diffloom.process import Draws
 from diffloom.training.changes import changes, require_resumable
 from diffloom.training.defaults import with_defaults
-from diffloom.training.diffusion import DiffusionTask
+from diffloom.training.diffusion import DiffusionTask, built_loss
 from diffloom.training.feed import Feed
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.loop import Loop
@@ -154,7 +154,9 @@ class _Session:
         pipeline = assemble(document, seed=seed, registry=self.plugins.registry)
         self._fill_from_files(pipeline.module)
         pipeline.to(device)
-        return DiffusionTask(pipeline, document.objective.build(), Previews(pipeline, examples, seed=seed))
+        return DiffusionTask(
+            pipeline, built_loss(pipeline, seed=seed), Previews(pipeline, examples, seed=seed)
+        )
 
     def _fill_from_files(self, module: nn.ModuleDict) -> None:
         """Weights that the configuration names files for; not where a checkpoint of the run has them all."""

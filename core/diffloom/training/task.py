@@ -36,6 +36,11 @@ class Task(Protocol):
         ...
 
     @property
+    def beside(self) -> nn.ModuleDict:
+        """What is trained beside the model and is no part of it: kept in checkpoints to go on, not read to sample."""
+        ...
+
+    @property
     def frozen(self) -> frozenset[str]:
         """The parts that training uses and leaves as they are, their buffers included."""
         ...
@@ -55,6 +60,10 @@ class Task(Protocol):
 
         Nothing that it computes may depend on how the examples are split into batches, but where a paper asks for it.
         """
+        ...
+
+    def observe(self, draws: Draws, each_B: Tensor) -> None:
+        """Hear what the examples of an optimiser step cost, after it: all of them, however they were split."""
         ...
 
     def preview(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:

@@ -60,3 +60,13 @@ def self_conditioning(document: Document) -> Iterator[Problem]:
             "objective.self_conditioning",
             "this backbone does not take an estimate of x₀; set backbone.self_conditioning: true, or this to false",
         )
+
+
+def objective(document: Document) -> Iterator[Problem]:
+    """A run needs an objective that can train its parts; samples need none."""
+    if document.train is None:
+        return
+    try:
+        document.objective.check(schedule=document.schedule, variance=document.variance, space=document.space)
+    except ValueError as error:
+        yield Problem("objective", str(error))
