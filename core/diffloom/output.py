@@ -37,4 +37,22 @@ class Output:
             for part in ("conditions", "negative")
             if part in self.recipe
         }
+        if "also" in self.recipe:
+            one["also"] = [
+                [weight, {key: [values[index]] for key, values in raw.items()}]
+                for weight, raw in self.recipe["also"]
+            ]
+        sampling = self.recipe["sampling"]
+        if isinstance(sampling["guidance"], dict):
+            one["sampling"] = {**sampling, "guidance": _of_sample(sampling["guidance"], index)}
         return {**self.recipe, "seeds": [self.recipe["seeds"][index]], **one}
+
+
+def _of_sample(guidance: dict[str, Any], index: int) -> dict[str, Any]:
+    """A guidance as written, its scales and those of its parts for one sample, where each has its own."""
+    one = dict(guidance)
+    if isinstance(one.get("scale"), list):
+        one["scale"] = one["scale"][index]
+    if "parts" in one:
+        one["parts"] = [_of_sample(part, index) for part in one["parts"]]
+    return one

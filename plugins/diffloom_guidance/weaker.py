@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from diffloom_guidance.guidances import SteeredGuidance
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
     from diffloom_guidance.autoguidance import AutoGuide
 
 
@@ -21,6 +24,12 @@ class AutoGuidance(SteeredGuidance):
     @property
     def compares(self) -> bool:
         return False
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        from diffloom.testing import save_guided_model
+
+        return (cls(scale=2.0, weights=save_guided_model(folder / "weaker.safetensors")),)
 
     def build(self) -> AutoGuide:
         """The guidance. Raises CheckpointError for weights that cannot be read."""

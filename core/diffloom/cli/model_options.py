@@ -94,7 +94,8 @@ class ModelCommand(click.Command):
                 return word if Path(word).exists() or word.startswith(SHIPPED) else None
             option = known.get(word)
             if "=" not in word and (option is None or not option.is_flag):
-                next(words, None)
+                for _ in range(option.nargs if option else 1):
+                    next(words, None)
         return None
 
 

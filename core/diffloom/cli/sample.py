@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from diffloom.cli.model_options import ModelCommand
 
 if TYPE_CHECKING:
+    from diffloom.kinds import Conditioner
     from diffloom.output import Output
     from diffloom.seeds import Seed
 
@@ -37,7 +39,20 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
     help="How many samples; several conditions take turns. [default: 1, or one for each]",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Noise levels the sampler visits.")
-@click.option("--guidance", type=float, help="Guidance scale; 1 is the plain conditional model.")
+@click.option(
+    "--guidance",
+    "scales",
+    type=float,
+    multiple=True,
+    help="Guidance scale; 1 is the plain conditional model. Several take turns, one for each sample.",
+)
+@click.option(
+    "--also",
+    type=(float, str),
+    multiple=True,
+    metavar="WEIGHT NAME=VALUE",
+    help="A further condition for all samples, such as `--also 0.5 label=7`; a weight is a scale of its own.",
+)
 @click.option("--sampler", help="Sampler by name, with its defaults.")
 @click.option("--spacing", help="Which of the schedule's times are visited.")
 @click.option(
@@ -84,7 +99,8 @@ def sample(
     *,
     count: int | None,
     steps: int | None,
-    guidance: float | None,
+    scales: tuple[float, ...],
+    also: tuple[tuple[float, str], ...],
     sampler: str | None,
     spacing: str | None,
     end: str | None,
@@ -111,10 +127,11 @@ def sample(
     if not is_sheet and output.suffix:
         raise click.UsageError(f"-o {output}: give a .png file for one sheet, or a folder for single images")
     pipe = diffloom.load(run, weights=weights, device=device, plugins=plugins)  # type: ignore[arg-type]
-    given, away, total = _spread(conditions, negative, count)
+    given, away, guidance, total = _spread(conditions, negative, scales, count)
     options: dict[str, Any] = {
         "steps": steps,
-        "guidance": guidance,
+        "guidance": guidance[0] if len(scales) == 1 else guidance or None,
+        "also": [(weight, _parsed(text, pipe.document.conditioners)) for weight, text in also],
         "sampler": sampler,
         "spacing": spacing,
         "end": end,
@@ -129,25 +146,44 @@ def sample(
         first = {name: values[:1] for name, values in given.items()}
         seeds = [tuple(out.recipe["seeds"][0])]
         away = {name: values[:1] for name, values in away.items()}
-        walk = pipe.stream(negative=away, **(options | {"seed": seeds} | first))
+        options |= {"seed": seeds, "guidance": guidance[0] if guidance else None}
+        walk = pipe.stream(negative=away, **(options | first))
         strip = film_strip(walk, decode=pipe.decode)
         save_png(strip, film, recipe=out.recipe_of(0))
         click.echo(str(film))
 
 
 def _spread(
-    conditions: dict[str, tuple[Any, ...]], negative: dict[str, tuple[Any, ...]], count: int | None
-) -> tuple[dict[str, list[Any]], dict[str, list[Any]], int | None]:
-    """Conditions repeated in turn up to `count` samples: `--label 3 --label 7 -n 4` draws 3, 7, 3, 7."""
+    conditions: dict[str, tuple[Any, ...]],
+    negative: dict[str, tuple[Any, ...]],
+    scales: tuple[float, ...],
+    count: int | None,
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]], list[float], int | None]:
+    """Conditions and scales repeated in turn up to `count` samples: `--label 3 --label 7 -n 4` draws 3, 7, 3, 7."""
     lengths = [len(values) for part in (conditions, negative) for values in part.values()]
+    lengths += [len(scales)] if len(scales) > 1 else []
     if not lengths:
-        return {}, {}, count
+        return {}, {}, list(scales), count
     total = count or max(lengths)
     given, away = (
         {name: [values[i % len(values)] for i in range(total)] for name, values in part.items()}
         for part in (conditions, negative)
     )
-    return given, away, total
+    return given, away, [scales[i % len(scales)] for i in range(total) if scales], total
+
+
+def _parsed(text: str, conditioners: Mapping[str, Conditioner]) -> dict[str, Any]:
+    """`NAME=VALUE`, the value read by its conditioner."""
+    name, equals, value = text.partition("=")
+    if not equals or name not in conditioners:
+        known = ", ".join(conditioners) or "none"
+        raise click.UsageError(
+            f"--also {text!r}: give a weight and NAME=VALUE, of one of this model's conditions ({known})"
+        )
+    try:
+        return {name: conditioners[name].parse(value)}
+    except ValueError as error:
+        raise click.UsageError(f"--also {text!r}: {error}") from error
 
 
 def _written(out: Output, output: Path, is_sheet: bool) -> list[str]:

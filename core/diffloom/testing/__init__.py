@@ -17,14 +17,23 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from diffloom.testing.examination import check_component, conformance
+    from diffloom.testing.guided_model import save_guided_model
     from diffloom.testing.report import Failure, NonConformityError, Report
 
-__all__ = ["Failure", "NonConformityError", "Report", "check_component", "conformance"]
+__all__ = [
+    "Failure",
+    "NonConformityError",
+    "Report",
+    "check_component",
+    "conformance",
+    "save_guided_model",
+]
 
 __getattr__, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "examination": ["check_component", "conformance"],
+        "guided_model": ["save_guided_model"],
         "report": ["Failure", "NonConformityError", "Report"],
     },
 )
