@@ -61,27 +61,32 @@ class UniPC(Stepper):
         """The step from levels[index] to the next, with a predictor of this order."""
         current, following = levels[index : index + 2]
         start, end = current.half_log_snr, following.half_log_snr
-        h = end - start
-        predictor: tuple[float, ...] = ()
-        corrector: tuple[float, ...] = ()
-        if math.isfinite(h):
-            half = h / 2 if self.solver_type == "bh1" else -math.expm1(-h) / 2  # B(h)/2
-            before = [levels[index - back].half_log_snr for back in range(1, order)]
-            if order == 2:
-                predictor = (half * h / (before[0] - start),)
-            else:
-                predictor = exponential_integrals([start, *before], start=start, end=end)[1:]
-            corrector = (
-                (half,)
-                if order == 1
-                else exponential_integrals([start, end, *before], start=start, end=end)[1:]
-            )
+        before = [levels[index - back].half_log_snr for back in range(1, order)]
+        bounded = math.isfinite(end - start)
+        predictor = self._predictor(start, end, before) if bounded else ()
+        corrector = self._corrector(start, end, before) if bounded else ()
         return _Stride(
             x_t=following.sigma / current.sigma,
-            x0=-following.alpha * math.expm1(-h),
+            x0=-following.alpha * math.expm1(start - end),
             predictor=tuple(following.alpha * weight for weight in predictor),
             corrector=tuple(following.alpha * weight for weight in corrector),
         )
+
+    def _predictor(self, start: float, end: float, before: list[float]) -> tuple[float, ...]:
+        """Zhao et al. 2023, eq. 5, of the order len(before) + 1; solved for all but the order 2."""
+        if len(before) == 1:
+            return (self._half_increment(end - start) * (end - start) / (before[0] - start),)
+        return exponential_integrals([start, *before], start=start, end=end)[1:]
+
+    def _corrector(self, start: float, end: float, before: list[float]) -> tuple[float, ...]:
+        """Zhao et al. 2023, eq. 4, of the same order; solved for all but the order 1."""
+        if not before:
+            return (self._half_increment(end - start),)
+        return exponential_integrals([start, end, *before], start=start, end=end)[1:]
+
+    def _half_increment(self, h: float) -> float:
+        """B(h)/2 where x₀ is predicted, the sign of h turned."""
+        return h / 2 if self.solver_type == "bh1" else -math.expm1(-h) / 2
 
 
 @dataclass(frozen=True)
