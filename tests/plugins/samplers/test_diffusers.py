@@ -11,7 +11,7 @@ float32, their classes untouched, to 1e-5. What differs on purpose is driven aro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -23,7 +23,7 @@ from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.kinds import NoiseSchedule, Schedule, Spacing, Walk
+from diffloom.kinds import NoiseSchedule, Schedule, TimeAxis, TimeSpacing, Walk
 from diffloom.process import (
     X0,
     CosineSchedule,
@@ -38,9 +38,11 @@ from diffloom.process import (
     clipped,
     denoiser,
 )
-from diffloom_samplers import DDIM, DDPM, Leading, Linspace, Trailing
+from diffloom.testing.course import GivenNoise, walked
+from diffloom_samplers import DDIM, DDPM
+from diffloom_spacings import Leading, Linspace, Trailing
 
-SPACINGS: dict[str, Spacing] = {"leading": Leading(), "trailing": Trailing(), "linspace": Linspace()}
+SPACINGS: dict[str, TimeSpacing] = {"leading": Leading(), "trailing": Trailing(), "linspace": Linspace()}
 PREDICTIONS = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
 SCHEDULES: dict[str, tuple[Schedule, dict[str, Any]]] = {
     "linear": (LinearSchedule(), {}),
@@ -78,17 +80,18 @@ def network(x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
 
 def ours(
     walk: Walk, case: dict[str, Any], schedule: NoiseSchedule, times: list[int], noises: list[Tensor]
-) -> Iterator[Step]:
+) -> list[Step]:
     levels = schedule.levels(times)
     if case.get("end") == "first":
         levels = (*levels[:-1], schedule.levels([0])[0])
     plain = denoiser(network, PREDICTIONS[case["prediction"]])
     denoise: Callable[..., Any] = clipped(plain, 1.0) if case["clip"] else plain
-    return walk(
+    return walked(
+        walk,
         noises[-1],
         levels,
         lambda x, level: denoise(x, level, Condition()),
-        noise=noises.__getitem__,
+        noise=GivenNoise(noises),
         variance=VARIANCES[case.get("variance", "fixed_small")],
     )
 
@@ -103,7 +106,7 @@ def prepared(
     peer.set_timesteps(steps)
     times = peer.timesteps.tolist()
     offset = {"offset": case["offset"]} if "offset" in case else {}
-    assert times == list(type(SPACINGS[case["spacing"]])(**offset).times(length=T, steps=steps))
+    assert times == list(type(SPACINGS[case["spacing"]])(**offset).times(axis=TimeAxis.table(T), steps=steps))
     schedule = SCHEDULES[case["schedule"]][0].build()
     if dtype == torch.float32:
         schedule = TableSchedule(peer.alphas_cumprod)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffloom.kinds import Spacing, Walk
+from diffloom.kinds import TimeAxis, TimeSpacing, Walk
 from diffloom.process import (
     CosineSchedule,
     Denoised,
@@ -28,7 +28,9 @@ from diffloom.process import (
     Step,
     TableSchedule,
 )
-from diffloom_samplers import DDIM, DDPM, Leading, Linspace, Trailing
+from diffloom.testing.course import GivenNoise, walked
+from diffloom_samplers import DDIM, DDPM
+from diffloom_spacings import Leading, Linspace, Trailing
 
 SCHEDULES = {
     "linear": LinearSchedule().build(),
@@ -62,18 +64,19 @@ def spread(level: Level) -> float:
     return math.hypot(level.alpha * DATA_STD, level.sigma)
 
 
-def no_noise(index: int) -> Tensor:
-    raise AssertionError("noise was drawn")
-
-
 def steps_of(
     walk: Walk,
     x: Tensor,
     levels: Sequence[Level],
     denoise: Callable[[Tensor, Level], Denoised],
-    noise: Callable[[int], Tensor] = no_noise,
+    noises: Sequence[Tensor] = (),
 ) -> list[Step]:
-    return list(walk(x, levels, denoise, noise=noise, variance=FixedSmall()))
+    """The walk; without noises it must not ask for any."""
+    return walked(walk, x, levels, denoise, noise=GivenNoise(noises), variance=FixedSmall())
+
+
+def normals(draws: Draws, count: int, shape: tuple[int, ...]) -> list[Tensor]:
+    return [draws.at(i).normal("step", shape, dtype=torch.float64) for i in range(count)]
 
 
 def standard_normal(z: Tensor) -> bool:
@@ -104,15 +107,15 @@ def test_ddim_converges_with_order_one(schedule: TableSchedule) -> None:
 @pytest.mark.parametrize(
     "walk", [DDPM(), DDIM(eta=0.0), DDIM(eta=0.3), DDIM(eta=1.0)], ids=["ddpm", "0", "0.3", "1"]
 )
-def test_point_data_keep_the_forward_marginals(schedule: TableSchedule, spacing: Spacing, walk: Walk) -> None:
+def test_point_data_keep_the_forward_marginals(
+    schedule: TableSchedule, spacing: TimeSpacing, walk: Walk
+) -> None:
     """At every step of a strided walk: Ho et al. 2020, section 3.2; Song et al. 2020, lemma 1, for every η."""
     c, shape = -0.6, (250, 400)
     draws = Draws.of(11, [0])
-    levels = schedule.levels(spacing.times(length=1000, steps=9))
+    levels = schedule.levels(spacing.times(axis=TimeAxis.table(1000), steps=9))
     x = levels[0].alpha * c + levels[0].sigma * draws.normal("prior", shape, dtype=torch.float64)
-    steps = steps_of(
-        walk, x, levels, point(c), lambda i: draws.at(i).normal("step", shape, dtype=torch.float64)
-    )
+    steps = steps_of(walk, x, levels, point(c), normals(draws, 9, shape))
     for step in steps[:-1]:
         level = step.next_level
         assert standard_normal((step.following_BCHW - level.alpha * c) / level.sigma), level
@@ -128,11 +131,12 @@ def test_normal_data_stay_normal_under_fixed_large(schedule: TableSchedule) -> N
     def denoise(x: Tensor, level: Level) -> Denoised:
         return Denoised(x0_BCHW=level.alpha * x, eps_BCHW=level.sigma * x)
 
-    walk = DDPM()(
+    walk = walked(
+        DDPM(),
         draws.normal("prior", shape, dtype=torch.float64),
-        schedule.levels(Leading().times(length=1000, steps=10)),
+        schedule.levels(Leading().times(axis=TimeAxis.table(1000), steps=10)),
         denoise,
-        noise=lambda i: draws.at(i).normal("step", shape, dtype=torch.float64),
+        noise=GivenNoise(normals(draws, 10, shape)),
         variance=FixedLarge(),
     )
     assert all(standard_normal(step.x_t_BCHW) for step in walk)
@@ -142,7 +146,7 @@ def test_normal_data_stay_normal_under_fixed_large(schedule: TableSchedule) -> N
 def test_deterministic_ddim_keeps_its_noise(schedule: TableSchedule) -> None:
     """Point data, η = 0: x_s = alpha_s·c + sigma_s·ε with the ε it started from, exactly."""
     eps = torch.linspace(-3, 3, 7, dtype=torch.float64)
-    levels = schedule.levels(Linspace().times(length=1000, steps=17))
+    levels = schedule.levels(Linspace().times(axis=TimeAxis.table(1000), steps=17))
     for step in steps_of(DDIM(), levels[0].alpha * 0.4 + levels[0].sigma * eps, levels, point(0.4)):
         expected = step.next_level.alpha * 0.4 + step.next_level.sigma * eps
         torch.testing.assert_close(step.following_BCHW, expected, rtol=0, atol=1e-12)
@@ -150,7 +154,7 @@ def test_deterministic_ddim_keeps_its_noise(schedule: TableSchedule) -> None:
 
 @by_schedule
 @by_spacing
-def test_ddim_at_eta_1_is_ddpm(schedule: TableSchedule, spacing: Spacing) -> None:
+def test_ddim_at_eta_1_is_ddpm(schedule: TableSchedule, spacing: TimeSpacing) -> None:
     """Song et al. 2020, section 4.1, for the variance fixed_small; the same noise, a nonlinear denoiser."""
     noises = torch.randn(13, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -158,8 +162,8 @@ def test_ddim_at_eta_1_is_ddpm(schedule: TableSchedule, spacing: Spacing) -> Non
         x0 = torch.tanh(2 * x.roll(1, 1))
         return Denoised(x0_BCHW=x0, eps_BCHW=(x - level.alpha * x0) / level.sigma)
 
-    levels = schedule.levels(spacing.times(length=1000, steps=13))
-    one = steps_of(DDIM(eta=1.0), noises[-1], levels, denoise, noises.__getitem__)
-    other = steps_of(DDPM(), noises[-1], levels, denoise, noises.__getitem__)
+    levels = schedule.levels(spacing.times(axis=TimeAxis.table(1000), steps=13))
+    one = steps_of(DDIM(eta=1.0), noises[-1], levels, denoise, noises)
+    other = steps_of(DDPM(), noises[-1], levels, denoise, noises)
     for a, b in zip(one, other, strict=True):
         torch.testing.assert_close(a.following_BCHW, b.following_BCHW, rtol=0, atol=1e-12)
