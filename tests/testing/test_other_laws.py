@@ -1,4 +1,4 @@
-"""The laws of spacings, guidance, objectives and data, on right ones and on mistakes made in them."""
+"""The laws of guidance, objectives and data, on right ones and on mistakes made in them."""
 
 from __future__ import annotations
 
@@ -12,64 +12,8 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.errors import DataError
-from diffloom.kinds import Data, DataInfo, Example, Guidance, ImageInfo, Objective, Spacing
+from diffloom.kinds import Data, DataInfo, Example, Guidance, ImageInfo, Objective
 from diffloom.process import Denoised, Level
-
-
-class Even(Spacing):
-    """Evenly spaced times, right or with one mistake."""
-
-    name = "even"
-
-    mistake: str = ""
-    """Which."""
-
-    def times(self, *, length: int, steps: int) -> tuple[float, ...]:
-        bug = self.mistake
-        if bug == "serves little" and steps > 3:
-            raise ValueError("too many")
-        last = length if bug == "one too far" else length - 1
-        times = [last - i * last / max(steps - 1, 1) for i in range(steps)]
-        if bug == "rising":
-            times = times[::-1]
-        if bug == "one step more":
-            times.append(-1.0)
-        if bug == "one step less":
-            times = times[:-1]
-        if bug == "rounds together":
-            times = [float(round(time / 10) * 10) for time in times]
-        if bug == "whole numbers":
-            return tuple(round(time) for time in times)
-        if bug == "a list":
-            return times  # type: ignore[return-value]
-        if bug == "the clean half":
-            times = [time / 3 for time in times]
-        if bug == "drawn":
-            times = [time * (1 - 1e-6 * float(torch.rand(()))) for time in times]
-        return tuple(times)
-
-
-def test_a_right_spacing_passes(passes: Callable[..., None]) -> None:
-    passes(Even)
-
-
-@pytest.mark.parametrize(
-    ("mistake", "check"),
-    [
-        ("one too far", "gives_falling_times"),
-        ("rising", "gives_falling_times"),
-        ("one step more", "gives_falling_times"),
-        ("one step less", "gives_falling_times"),
-        ("rounds together", "gives_falling_times"),
-        ("whole numbers", "gives_falling_times"),
-        ("a list", "gives_falling_times"),
-        ("serves little", "gives_falling_times"),
-        ("the clean half", "spans_the_schedule"),
-        ("drawn", "repeats_itself"),
-    ],
-)
-def test_a_mistake_in_a_spacing_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:
-    caught(check, Even, mistake=mistake)
 
 
 class Steered(Guidance):
