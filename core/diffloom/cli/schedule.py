@@ -29,8 +29,13 @@ def schedule() -> None:
     show_default=True,
     help="The PNG.",
 )
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Height and width of what is diffused, for schedules that depend on it; a model knows its own.",
+)
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
-def plot(schedules: tuple[str, ...], *, output: Path, plugins: tuple[str, ...]) -> None:
+def plot(schedules: tuple[str, ...], *, output: Path, size: int | None, plugins: tuple[str, ...]) -> None:
     """Draw alpha, sigma, log-SNR, beta and the weights of the steps of each SCHEDULE into one figure.
 
     SCHEDULE is a name (cosine), a mapping ('{type: cosine, steps: 100}'), or a model: a YAML file, diffloom:digits,
@@ -48,7 +53,7 @@ def plot(schedules: tuple[str, ...], *, output: Path, plugins: tuple[str, ...]) 
     from diffloom.plugins import load_registry
 
     registry = load_registry(plugins)
-    curves = [curves_from(text, registry=registry, plugins=plugins) for text in schedules]
+    curves = [curves_from(text, registry=registry, size=size, plugins=plugins) for text in schedules]
     save_figure(schedule_figure(curves), output)
     click.echo(str(output))
 
@@ -58,13 +63,19 @@ def plot(schedules: tuple[str, ...], *, output: Path, plugins: tuple[str, ...]) 
 @click.option(
     "--rows", type=click.IntRange(min=2), default=11, show_default=True, help="How many of its times."
 )
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Height and width of what is diffused, for schedules that depend on it; a model knows its own.",
+)
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
-def show(schedule: str, *, rows: int, plugins: tuple[str, ...]) -> None:
+def show(schedule: str, *, rows: int, size: int | None, plugins: tuple[str, ...]) -> None:
     """Print alpha, sigma, log-SNR and beta of SCHEDULE at some of its times, evenly chosen. SCHEDULE is as in plot."""
     from diffloom.inspection.schedule_source import curves_from
     from diffloom.plugins import load_registry
 
-    for line in _table(curves_from(schedule, registry=load_registry(plugins), plugins=plugins), rows):
+    curves = curves_from(schedule, registry=load_registry(plugins), size=size, plugins=plugins)
+    for line in _table(curves, rows):
         click.echo(line)
 
 

@@ -40,7 +40,7 @@ def learned(document: Document, *, registry: Registry) -> Section:
     conditioners = module["conditioners"]
     parts |= {f"conditioners.{name}": part for name, part in conditioners.named_children()}
     parts |= {name: part for name, part in module.items() if name not in ("space", "conditioners")}
-    if isinstance(objective, nn.Module):
+    if isinstance(objective, nn.Module) and any(True for _ in objective.parameters()):
         parts["objective"] = objective
     for name, part in parts.items():
         _count(section, name, part, frozen=name == "space")

@@ -13,24 +13,28 @@ from diffloom.config.part import part
 from diffloom.config.plain import components
 from diffloom.inspection.curves import Curves, curves_of
 from diffloom.inspection.source import described, is_trained
-from diffloom.kinds import NoiseSchedule, Schedule, Weighting
+from diffloom.kinds import NoiseSchedule, Schedule, SpaceInfo, Weighting
 from diffloom.process import Process
 from diffloom.registry import Registry
 
 FILE_SUFFIXES = (".yaml", ".yml", ".safetensors")
 
 
-def curves_from(text: str, *, registry: Registry, plugins: tuple[str, ...] = ()) -> Curves:
+def curves_from(
+    text: str, *, registry: Registry, size: int | None = None, plugins: tuple[str, ...] = ()
+) -> Curves:
     """The curves of `cosine`, of `{type: cosine, steps: 100}`, or of the schedule of a file, a checkpoint or a run.
 
     A model's come with the weights of its own loss; a learned schedule is what a run learned, and untrained elsewhere.
+    `size` is the height and width of what is diffused, for a schedule by itself that depends on it.
     Raises ConfigError, CheckpointError or RunError.
     """
     if _names_model(text, registry):
         return _of_model(text, registry=registry, plugins=plugins)
     schedule = part("schedule", text, registry=registry)
     assert isinstance(schedule, Schedule)
-    return curves_of(built(text, schedule.build), name=text)
+    space = None if size is None else SpaceInfo(channels=1, height=size, width=size)
+    return curves_of(built(text, schedule.build, space=space), name=text)
 
 
 def _names_model(text: str, registry: Registry) -> bool:
