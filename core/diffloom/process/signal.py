@@ -17,8 +17,8 @@ STEP = 1e-7
 def share_of(axis: TimeAxis, t_B: Tensor) -> Tensor:
     """The share u of each time, so that `axis.at(u)` gives it back; float64 (B,)."""
     s, t_B = axis.shift, t_B.double()
-    first, last, straight_B = (time / (s - (s - 1) * time) for time in (axis.first, axis.last, t_B))
-    return (straight_B - first) / (last - first)
+    first, last = (time / (s - (s - 1) * time) for time in (axis.first, axis.last))
+    return (t_B / (s - (s - 1) * t_B) - first) / (last - first)
 
 
 def log_snr_fall(schedule: NoiseSchedule, t_B: Tensor) -> Tensor:

@@ -1,0 +1,100 @@
+"""How likely a model finds given pictures: the variational bound of a pipeline.
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from diffloom.condition import Condition
+from diffloom.errors import DiffloomError
+from diffloom.process import (
+    CLEAN,
+    BitsPerDimension,
+    Denoised,
+    Draws,
+    Level,
+    bits_per_dimension,
+    clipped,
+    denoiser,
+)
+
+if TYPE_CHECKING:
+    from diffloom.pipeline import Pipeline
+
+UNCOUNTED_STEPS = 1000
+"""How many levels stand for those of a continuous schedule."""
+
+
+@torch.no_grad()
+def picture_bits(
+    pipeline: Pipeline,
+    images_BCHW: Tensor,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    clip: float | None = None,
+    **conditions: Any,
+) -> BitsPerDimension:
+    """An upper bound on −log₂ p of each picture in bits per dimension, from one draw of noise at every level.
+
+    `images_BCHW` are 8-bit pictures brought to [-1, 1]: each value one of 256, evenly spaced. `steps` None takes every
+    level that the model was trained on, and a thousand where they are not counted; fewer, evenly spaced, give the
+    bound of a walk of so many steps. `clip` clamps the predicted x₀, as `sampling.clip` does. Row b has the noise
+    (seed, b). Conditions as in `Pipeline.sample`; the plain conditional model is judged, without guidance. Raises
+    DiffloomError for an autoencoder's latents, whose likelihood says nothing of the pictures, and for what the model
+    cannot use.
+    """
+    document = pipeline.document
+    if not document.space.lossless:
+        raise DiffloomError(
+            f"{document.space.canonical} makes latents, and their likelihood is not that of the pictures; "
+            "bits per dimension are told of models in the pixels' own space"
+        )
+    pipeline.module.eval()
+    raw, _ = pipeline.conditioning.check(conditions, len(images_BCHW))
+    x0_BCHW = pipeline.encode(images_BCHW)
+    chain = _chain(pipeline, steps)
+    denoise = _plain(pipeline, pipeline.conditioning.encode(raw, device=pipeline.device))
+    return bits_per_dimension(
+        x0_BCHW,
+        chain,
+        denoise=denoise if clip is None else clipped(denoise, clip),
+        variance=pipeline.process.variance,
+        prior_std=pipeline.schedule.prior_std(chain[0]),
+        draws=Draws.of(seed, range(len(x0_BCHW))),
+    )
+
+
+def _chain(pipeline: Pipeline, steps: int | None) -> tuple[Level, ...]:
+    """Levels from the noisiest to the cleanest time, both included, then clean."""
+    axis = pipeline.schedule.axis
+    count = steps or axis.count or UNCOUNTED_STEPS
+    if count < 2 or (axis.count is not None and count > axis.count):
+        most = "or more" if axis.count is None else f"to {axis.count}"
+        raise DiffloomError(f"steps={steps}: the bound is told of 2 {most} steps")
+    shares = [number / (count - 1) for number in reversed(range(count))]
+    if axis.count is None:
+        times = [axis.at(share) for share in shares]
+    else:
+        times = [axis.whole(round(share * (axis.count - 1))) for share in shares]
+    *levels, _ = pipeline.schedule.levels(times)
+    return (*levels, CLEAN)
+
+
+def _plain(pipeline: Pipeline, condition: Condition) -> Callable[[Tensor, Level], Denoised]:
+    """The model's denoiser, a function of x_t alone: a self-conditioned network is shown zeros at every level."""
+    document = pipeline.document
+    denoise = denoiser(pipeline.predict, pipeline.prediction, learned_variance=document.variance.learned)
+    prepared = pipeline.prepare(condition)
+
+    def plain(x_BCHW: Tensor, level: Level) -> Denoised:
+        estimate_BCHW = torch.zeros_like(x_BCHW) if document.backbone.self_conditioning else None
+        return denoise(x_BCHW, level, prepared, estimate_BCHW)
+
+    return plain
