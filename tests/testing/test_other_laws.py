@@ -1,4 +1,4 @@
-"""The laws of guidance, objectives and data, on right ones and on mistakes made in them."""
+"""The laws of objectives and data, on right ones and on mistakes made in them."""
 
 from __future__ import annotations
 
@@ -10,76 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffloom.condition import Condition
 from diffloom.errors import DataError
-from diffloom.kinds import Data, DataInfo, Example, Guidance, ImageInfo, Objective
-from diffloom.process import Denoised, Level
-
-
-class Steered(Guidance):
-    """Classifier-free guidance in two calls, right or with one mistake."""
-
-    name = "steered"
-
-    mistake: str = ""
-    """Which."""
-
-    def build(self) -> Any:
-        bug, scale = self.mistake, self.scale
-        if bug == "counts from zero":
-            scale += 1
-        if bug == "deaf to its scale":
-            scale = min(scale, 1.0)
-
-        def guide(under: Any, condition: Condition, null: Condition) -> Any:
-            known = (under(condition), under(null))
-
-            def guided(x: Tensor, level: Level) -> Denoised:
-                if bug == "asks at every level":
-                    return combined(x, level, under(condition)(x, level), under(null)(x, level))
-                return combined(x, level, *(denoise(x, level) for denoise in known))
-
-            return guided
-
-        def combined(x: Tensor, level: Level, c: Denoised, u: Denoised) -> Denoised:
-            if bug == "swapped":
-                c, u = u, c
-            if bug == "a mean over the batch":
-                u = Denoised(u.x0_BCHW.mean(0, True).expand_as(x), u.eps_BCHW, u.variance_BCHW)
-            x0 = u.x0_BCHW + scale * (c.x0_BCHW - u.x0_BCHW)
-            eps = u.eps_BCHW + scale * (c.eps_BCHW - u.eps_BCHW)
-            if bug == "guides x0 alone":
-                eps = c.eps_BCHW
-            if bug == "adds a bias":
-                x0, eps = x0 + 0.1, eps - 0.1 * level.alpha / level.sigma
-            if bug == "float64":
-                x0 = x0.double()
-            return Denoised(x0, eps, None if bug == "forgets the variance" else c.variance_BCHW)
-
-        return guide
-
-
-def test_a_right_guidance_passes(passes: Callable[..., None]) -> None:
-    passes(Steered)
-
-
-@pytest.mark.parametrize(
-    ("mistake", "check"),
-    [
-        ("counts from zero", "at_1_is_the_conditional_model"),
-        ("swapped", "at_1_is_the_conditional_model"),
-        ("swapped", "at_0_is_the_unconditional_model"),
-        ("deaf to its scale", "grows_with_its_scale"),
-        ("adds a bias", "leaves_the_unconditional_alone"),
-        ("guides x0 alone", "stays_consistent"),
-        ("forgets the variance", "stays_consistent"),
-        ("float64", "stays_consistent"),
-        ("a mean over the batch", "rows_are_independent"),
-        ("asks at every level", "asks_for_conditions_before_the_walk"),
-    ],
-)
-def test_a_mistake_in_a_guidance_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:
-    caught(check, Steered, mistake=mistake)
+from diffloom.kinds import Data, DataInfo, Example, ImageInfo, Objective
 
 
 class Squared(Objective):
