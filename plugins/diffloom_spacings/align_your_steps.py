@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from diffloom.kinds import Spacing, TimeAxis
+from diffloom.kinds import Spacing
 from diffloom_spacings.indices import at_least_one
 from diffloom_spacings.ratios import ratio_levels
 
@@ -35,10 +35,6 @@ class AlignYourSteps(Spacing):
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
         return (cls(model="sd15"), cls(model="sdxl"), cls(model="svd"))
-
-    def check(self, *, axis: TimeAxis, steps: int) -> None:
-        """Raise ValueError for less than one step."""
-        at_least_one(steps)
 
     def levels(self, schedule: NoiseSchedule, *, steps: int) -> tuple[Level, ...]:
         """`steps` falling levels. Raises ValueError for a schedule that does not reach them."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveFloat, model_validator
 
-from diffloom.kinds import Spacing, TimeAxis
+from diffloom.kinds import Spacing
 from diffloom_spacings.indices import at_least_one
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ class RatioSpacing(Spacing):
     @abstractmethod
     def ratios(self, largest: float, smallest: float, *, steps: int) -> list[float]:
         """`steps` falling ratios from the largest to the smallest; one is the largest."""
-
-    def check(self, *, axis: TimeAxis, steps: int) -> None:
-        """Raise ValueError for less than one step."""
-        at_least_one(steps)
 
     def levels(self, schedule: NoiseSchedule, *, steps: int) -> tuple[Level, ...]:
         """`steps` falling levels. Raises ValueError for ends that the schedule does not reach."""

@@ -22,8 +22,9 @@ class Even(Spacing):
     \"\"\"Evenly spaced.\"\"\"
     name = "even"
 
-    def times(self, *, length, steps):
-        return tuple((length - 1) * (steps - i - {offset}) / steps for i in range(steps))
+    def levels(self, schedule, *, steps):
+        shares = [(steps - i - 0.5) / steps for i in range(steps)]
+        return {sequence}(schedule.levels([schedule.axis.at(share) for share in shares])[:-1])
 
 @hookimpl
 def diffloom_register(registrar):
@@ -65,7 +66,7 @@ def test_everything_of_ours_conforms() -> None:
 
 
 def test_a_good_distribution_is_reported(install: Callable[[str, str], None]) -> None:
-    install("acme-good", GOOD.format(extra="", offset=0.5))
+    install("acme-good", GOOD.format(extra="", sequence="tuple"))
     report = conformance("acme-good")
     assert report.components == ("spacing acme-good/even()",)
     assert str(report) == f"acme-good: 1 configuration, {report.checks} checks, all passed"
@@ -75,7 +76,7 @@ def test_torch_at_import_is_caught_where_it_is_imported(
     install: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     """The culprit is named even where torch was imported before, as it is in this process."""
-    install("acme-heavy", GOOD.format(extra="import acme_heavy_inner", offset=0.5))
+    install("acme-heavy", GOOD.format(extra="import acme_heavy_inner", sequence="tuple"))
     (tmp_path / "acme_heavy_inner.py").write_text("x = 1\nfrom torch import nn\n")
     with pytest.raises(NonConformityError, match="imports_without_torch") as caught:
         conformance("acme-heavy")
@@ -84,13 +85,13 @@ def test_torch_at_import_is_caught_where_it_is_imported(
 
 
 def test_every_failure_is_listed_at_once(install: Callable[[str, str], None]) -> None:
-    install("acme-bad", GOOD.format(extra="import torch", offset=-0.5))
+    install("acme-bad", GOOD.format(extra="import torch", sequence="list"))
     with pytest.raises(AssertionError) as caught:
         conformance("acme-bad")
     lines = str(caught.value).splitlines()
     assert lines[0] == "acme-bad has 2 failures:"
     assert "imports_without_torch" in lines[1]
-    assert "spacing acme-bad/even(): gives_falling_times: expected" in lines[2]
+    assert "spacing acme-bad/even(): gives_levels_that_fall: expected" in lines[2]
 
 
 def test_a_quarantined_plugin_fails_with_its_reason(install: Callable[[str, str], None]) -> None:
@@ -100,14 +101,14 @@ def test_a_quarantined_plugin_fails_with_its_reason(install: Callable[[str, str]
 
 
 def test_an_unknown_distribution_is_told(install: Callable[[str, str], None]) -> None:
-    install("acme-good", GOOD.format(extra="", offset=0.5))
+    install("acme-good", GOOD.format(extra="", sequence="tuple"))
     with pytest.raises(PluginError, match="called 'acme-goods'; did you mean 'acme-good'"):
         conformance("acme-goods")
 
 
 def test_a_file_is_examined_too(tmp_path: Path) -> None:
     file = tmp_path / "my_file.py"
-    file.write_text(GOOD.format(extra="", offset=0.5))
+    file.write_text(GOOD.format(extra="", sequence="tuple"))
     assert conformance("my-file", files=(str(file),)).components == ("spacing my-file/even()",)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict, field_serializer
 
-from diffloom.kinds import Spacing
+from diffloom.kinds import NoiseSchedule, Spacing
+from diffloom.process import Level
 
 
 class Right(Spacing):
@@ -24,8 +25,8 @@ class Right(Spacing):
     word: str | None = None
     """Or none."""
 
-    def times(self, *, length: int, steps: int) -> tuple[float, ...]:
-        return tuple((length - 1) * (steps - 1 - i + 0.5) / steps for i in range(steps))
+    def levels(self, schedule: NoiseSchedule, *, steps: int) -> tuple[Level, ...]:
+        return schedule.levels([schedule.axis.at(1 - (i + 0.5) / steps) for i in range(steps)])[:-1]
 
 
 class Undocumented(Right):
@@ -143,10 +144,11 @@ def test_a_failure_names_the_configuration(check_component: Any) -> None:
 
         name = "rising"
 
-        def times(self, *, length: int, steps: int) -> tuple[float, ...]:
-            return super().times(length=length, steps=steps)[::-1]
+        def levels(self, schedule: NoiseSchedule, *, steps: int) -> tuple[Level, ...]:
+            return super().levels(schedule, steps=steps)[::-1]
 
     failures = [str(failure) for failure in check_component(Rising, shift=0.5)]
     assert failures[0].startswith(
-        "spacing rising(shift=0.5): gives_falling_times: expected 2 of 10 times, strictly falling; got (2.25, 6.75)"
+        "spacing rising(shift=0.5): gives_levels_that_fall: expected 2 levels of a table of 1000 times of "
+        "strictly falling noise; got [0.9"
     )

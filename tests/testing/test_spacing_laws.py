@@ -105,10 +105,5 @@ class Ratios(Spacing):
         return tuple(schedule.level(-2 * math.log(ratio)) for ratio in (3.0, 1.0, 0.5))
 
 
-def test_a_spacing_must_refuse_a_walk_of_no_steps(caught: Callable[..., None]) -> None:
-    """Spacings without times have a `check` that refuses nothing, unless they write one."""
-    caught("is_checked_without_building", Ratios)
-
-
-def test_a_spacing_of_levels_needs_no_times(check_component: Callable[..., Any]) -> None:
-    assert {failure.check for failure in check_component(Ratios)} == {"is_checked_without_building"}
+def test_a_spacing_of_levels_needs_no_times(passes: Callable[..., None]) -> None:
+    passes(Ratios)
