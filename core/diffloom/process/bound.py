@@ -100,34 +100,37 @@ def step_bits(
     Between noisy levels L_{t−1}, the KL from the posterior to the reverse step; into the clean level L_0, the negative
     log-likelihood of x₀ (`bins` as in `pixel_log_likelihood`). `denoised` is what is known of x_t.
     """
+    log_variance_BCHW = _log_variances(denoised, steps, variance, least)
+    last = [row for row, (_, following) in enumerate(steps) if following.is_clean]
+    others = [row for row, (_, following) in enumerate(steps) if not following.is_clean]
+    found_BCHW = denoised.x0_BCHW
+    decoded_B = bits(
+        -pixel_log_likelihood(x0_BCHW[last], found_BCHW[last], log_variance_BCHW[last], bins=bins)
+    )
+    posteriors = [Posterior.between(*steps[row]) for row in others]
+    share_B111 = _column([posterior.x0 for posterior in posteriors], like=x0_BCHW)
+    true_B111 = _column([math.log(posterior.variance) for posterior in posteriors], like=x0_BCHW)
+    # Both means have the same share of x_t: left out, it cannot drown their difference.
+    mean_BCHW, other_BCHW = share_B111 * x0_BCHW[others], share_B111 * found_BCHW[others]
+    divergence_B = bits(normal_kl(mean_BCHW, true_B111, other_BCHW, log_variance_BCHW[others]))
+    return _in_order([decoded_B, divergence_B], [*last, *others])
+
+
+def _log_variances(
+    denoised: Denoised, steps: Sequence[tuple[Level, Level]], variance: ReverseVariance, least: float
+) -> Tensor:
+    """The variance's logarithm of each row, shaped like x₀; rows that take the same step are asked together."""
     rows: dict[tuple[Level, Level], list[int]] = {}
     for row, step in enumerate(steps):
         rows.setdefault(step, []).append(row)
+    like = denoised.x0_BCHW
     parts = [
-        _term(x0_BCHW[which], _of_rows(denoised, which), step, variance=variance, least=least, bins=bins)
+        torch.as_tensor(variance.log_variance(*step, _of_rows(denoised, which), least=least))
+        .to(like)
+        .expand(len(which), *like.shape[1:])
         for step, which in rows.items()
     ]
-    order = torch.tensor([row for which in rows.values() for row in which], device=x0_BCHW.device)
-    return torch.cat(parts)[order.argsort()]
-
-
-def _term(
-    x0_BCHW: Tensor,
-    denoised: Denoised,
-    step: tuple[Level, Level],
-    *,
-    variance: ReverseVariance,
-    least: float,
-    bins: int | None,
-) -> Tensor:
-    """The term of examples that all take one step."""
-    log_variance = variance.log_variance(*step, denoised, least=least)
-    if step[1].is_clean:
-        return bits(-pixel_log_likelihood(x0_BCHW, denoised.x0_BCHW, log_variance, bins=bins))
-    posterior = Posterior.between(*step)
-    # Both means have the same share of x_t: left out, it cannot drown their difference.
-    mean, other_mean = posterior.x0 * x0_BCHW, posterior.x0 * denoised.x0_BCHW
-    return bits(normal_kl(mean, math.log(posterior.variance), other_mean, log_variance))
+    return _in_order(parts, [row for which in rows.values() for row in which])
 
 
 def _of_rows(denoised: Denoised, rows: list[int]) -> Denoised:
@@ -137,3 +140,13 @@ def _of_rows(denoised: Denoised, rows: list[int]) -> Denoised:
         eps_BCHW=denoised.eps_BCHW[rows],
         variance_BCHW=None if raw is None else raw[rows],
     )
+
+
+def _in_order(parts: list[Tensor], rows: list[int]) -> Tensor:
+    """The parts as one, put where their rows were."""
+    together = torch.cat(parts)
+    return together[torch.tensor(rows, device=together.device).argsort()]
+
+
+def _column(values: list[float], *, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64).to(like).view(-1, *[1] * (like.dim() - 1))
