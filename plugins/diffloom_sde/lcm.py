@@ -1,0 +1,53 @@
+"""Sampling of consistency models in several steps. Legend: B batch, C channels, H height, W width."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from torch import Tensor
+
+from diffloom.process import Course, Denoised, Level, Move, Stepper, noised
+
+SIGMA_DATA = 0.5
+"""Of the boundary scalings (Luo et al. 2023, appendix C)."""
+
+
+class LCM(Stepper):
+    """Each step takes the network's x₀ for the answer and noises it afresh to the next level.
+
+    Song et al. 2023, algorithm 1, for latent consistency models (Luo et al. 2023, algorithm 3). The models are trained
+    to say at once where the probability flow ends; any other draws each step's own guess.
+    """
+
+    def __init__(self, *, boundary: float | None = None) -> None:
+        """`boundary` scales time in the paper's c_skip and c_out, 10 in its code; None takes x₀ as it is."""
+        self.boundary = boundary
+
+    def begin(self, course: Course) -> Move:
+        """The step. Raises ValueError where boundary scalings would hand x_t back as the answer."""
+        strides = tuple(pairwise(course.levels))
+        scalings = [self._scalings(level) for level, _ in strides]
+
+        def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
+            level, next_level = strides[index]
+            denoised = course.denoise(x_BCHW, level)
+            c_skip, c_out = scalings[index]
+            answer = c_out * denoised.x0_BCHW + c_skip * x_BCHW  # Luo et al. 2023, eq. 9
+            if next_level.is_clean:
+                return denoised, answer
+            return denoised, noised(answer, course.noise(index), next_level.alpha, next_level.sigma)
+
+        return move
+
+    def _scalings(self, level: Level) -> tuple[float, float]:
+        """c_skip and c_out."""
+        if self.boundary is None:
+            return 0.0, 1.0
+        if level.t < 1:
+            raise ValueError(
+                f"lcm with boundary scalings cannot visit time {level.t:g}: there they hand back x_t, its noise "
+                "included; take times of a table from 1 on, as spacing trailing has them, or set boundary: null"
+            )
+        time = self.boundary * level.t
+        return SIGMA_DATA**2 / (time**2 + SIGMA_DATA**2), time / math.hypot(time, SIGMA_DATA)

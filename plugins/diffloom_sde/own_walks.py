@@ -1,0 +1,134 @@
+"""Samplers that walk in ways of their own, as a YAML file names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from diffloom.kinds import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from diffloom_sde.ode import ODE
+    from diffloom_sde.predictor_corrector import PredictorCorrector
+    from diffloom_sde.repaint import RePaint
+
+
+class PredictorCorrectorSampler(Sampler):
+    """Langevin steps at each level, then a step to the next (Song et al. 2021)."""
+
+    name = "predictor_corrector"
+
+    predictor: Literal["ancestral", "reverse_diffusion"] = "ancestral"
+    """The step to the next level: DDPM's, with the model's `variance`, or the reverse SDE's as the forward one's."""
+    corrector_steps: NonNegativeInt = 1
+    """Langevin steps at each level."""
+    snr: PositiveFloat = 0.16
+    """How large a Langevin step along the score is, against its noise: the paper's r."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        """Not the reverse SDE, whose long steps keep no marginals; Langevin steps that float32's ε can bear."""
+        return (cls(snr=0.1), cls(corrector_steps=0))
+
+    @property
+    def stochastic(self) -> bool:
+        """Always."""
+        return True
+
+    def calls(self, steps: int) -> int:
+        """One for each Langevin step, and one for the predictor."""
+        return (self.corrector_steps + 1) * steps
+
+    def build(self) -> PredictorCorrector:
+        """The walk."""
+        from diffloom_sde.predictor_corrector import PredictorCorrector
+
+        return PredictorCorrector(
+            predictor=self.predictor, corrector_steps=self.corrector_steps, snr=self.snr
+        )
+
+
+class ODESampler(Sampler):
+    """An adaptive solver on the probability flow (Song et al. 2021), by torchdiffeq.
+
+    It goes from the first level to the last noisy one in steps of its own, one sample after another, and takes what is
+    predicted there; of the spacing, only those two levels count.
+    """
+
+    name = "ode"
+    ends_early: ClassVar[bool] = True
+    own_steps: ClassVar[bool] = True
+
+    method: Literal["dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun"] = "dopri5"
+    """The solver."""
+    rtol: PositiveFloat = 1e-5
+    """Error allowed in a step, relative to x."""
+    atol: PositiveFloat = 1e-5
+    """Error allowed in a step, in units of x, beside that."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        return (cls(method="dopri8", rtol=1e-9, atol=1e-9),)
+
+    def calls(self, steps: int) -> None:
+        """As many as the tolerances ask for."""
+        return
+
+    def build(self) -> ODE:
+        """The walk."""
+        from diffloom_sde.ode import ODE
+
+        return ODE(method=self.method, rtol=self.rtol, atol=self.atol)
+
+
+class RePaintSampler(Sampler):
+    """Inpainting by a model that was not trained for it (Lugmayr et al. 2022).
+
+    The known part of a picture stays; the rest is drawn to fit, with the model's `variance`. All samples share the
+    picture. In Python, `diffloom_sde.RePaint` takes tensors in place of files.
+    """
+
+    name = "repaint"
+    own_steps: ClassVar[bool] = True
+
+    picture: str
+    """A picture file of the model's own size and channels."""
+    mask: str
+    """A picture file of the same size: what is white is kept, what is black is painted."""
+    jump_length: PositiveInt = 10
+    """How many levels the walk goes back up at a time."""
+    jump_n_sample: PositiveInt = 10
+    """How often it passes each stretch of so many levels; 1 never goes back."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Iterable[Self]:
+        """None: the kit's samples are of many shapes, and a picture has one."""
+        return ()
+
+    @property
+    def stochastic(self) -> bool:
+        """Always."""
+        return True
+
+    def calls(self, steps: int) -> int:
+        """One for each denoising step, those that are taken again included."""
+        from diffloom_sde.jumps import legs
+
+        return sum(1 for _ in legs(steps, jump_length=self.jump_length, jump_n_sample=self.jump_n_sample))
+
+    def build(self) -> RePaint:
+        """The walk. Raises DataError for files that cannot be read."""
+        from diffloom_sde.known import read_mask, read_picture
+        from diffloom_sde.repaint import RePaint
+
+        return RePaint(
+            picture_CHW=read_picture(self.picture),
+            mask_HW=read_mask(self.mask),
+            jump_length=self.jump_length,
+            jump_n_sample=self.jump_n_sample,
+        )
