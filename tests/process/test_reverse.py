@@ -19,6 +19,7 @@ from diffloom.process import (
     Epsilon,
     Level,
     LinearSchedule,
+    Tilt,
     V,
     clipped,
     denoiser,
@@ -42,10 +43,22 @@ def test_the_network_is_called_with_its_time_and_condition() -> None:
     condition = Condition(class_B=torch.arange(4))
     denoiser(network, Epsilon())(X, SCHEDULE.levels([600.25])[0], condition)
     [(x, t, given)] = calls
-    assert x is X
+    assert torch.equal(x, X)
     assert given is condition
     assert torch.equal(t, torch.full((4,), 600.25, dtype=torch.float32))
     assert t.dtype == torch.float32
+
+
+def test_the_network_sees_the_preconditioned_input() -> None:
+    """It is shown `scale_in`·x, and its output is converted at x itself (Karras et al. 2022, eq. 7)."""
+
+    class Halved(Epsilon):
+        def scale_in(self, alpha: Tensor | float, sigma: Tensor | float) -> float:
+            return 0.5
+
+    found = denoiser(lambda x, t, condition: 2 * x, Halved())(X, LEVEL, NOTHING)
+    assert torch.equal(found.eps_BCHW, X)
+    torch.testing.assert_close(LEVEL.alpha * found.x0_BCHW + LEVEL.sigma * X, X, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("prediction", [Epsilon(), X0(), V()])
@@ -122,6 +135,19 @@ def test_clipping_leaves_what_is_inside_bit_for_bit() -> None:
     assert torch.equal(found.x0_BCHW, inside.x0_BCHW)
     assert torch.equal(found.eps_BCHW, inside.eps_BCHW)
     assert found.variance_BCHW is inside.variance_BCHW
+
+
+def test_clipping_reaches_what_a_gradient_is_left_out_of() -> None:
+    """The tilt's x₀ is clamped too, as OpenAI clips before it takes a mean; its gradient stays."""
+
+    def gradient(x: Tensor, level: Level) -> Tensor:
+        return x
+
+    tilted = replace(fixed(3 * X, X, LEVEL), tilt=Tilt(2 * X, gradient))
+    found = clipped(lambda x, level: tilted, 1.0)(X, LEVEL).tilt
+    assert found is not None
+    assert torch.equal(found.x0_BCHW, (2 * X).clamp(-1, 1))
+    assert found.gradient is gradient
 
 
 def test_clipping_passes_the_condition_through() -> None:
