@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from diffloom.inspection.candidates import Candidates, Refusal
+from diffloom.inspection.candidates import Candidates, Refusal, none_suits
 from diffloom.inspection.contest import Contest, Run
 from diffloom.inspection.distance import Energy, energy, path_error
 from diffloom.inspection.reference import Reference
@@ -68,7 +68,8 @@ def bake_off(
 ) -> BakeOff:
     """Run every suited sampler at every number of steps; one that chooses its own steps once, at the largest.
 
-    A sampler that refuses the levels, or whose samples are not finite, is set aside with the reason.
+    A sampler that refuses the levels, or whose samples are not finite, is set aside with the reason. Raises
+    DiffloomError where that leaves none.
     """
     standings, refused = [], list(entrants.refused)
     for sampler in entrants.suited:
@@ -81,6 +82,8 @@ def bake_off(
             refused.append(Refusal(sampler.canonical, str(error)))
             continue
         standings.append(Standing(sampler, tuple(results)))
+    if not standings:
+        raise none_suits(refused)
     return BakeOff(reference, tuple(standings), tuple(refused))
 
 

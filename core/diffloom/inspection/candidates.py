@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from diffloom import config
 from diffloom.config import Document
 from diffloom.config.plain import plain
-from diffloom.errors import ConfigError
+from diffloom.errors import ConfigError, DiffloomError
 from diffloom.kinds import Sampler
 from diffloom.registry import Registry
 
@@ -33,7 +33,7 @@ class Candidates:
 def candidates(document: Document, names: Sequence[str] | None, *, registry: Registry) -> Candidates:
     """The samplers of these names, or all, each tried in the document's place for one.
 
-    Raises PluginError for an unknown name.
+    Raises PluginError for an unknown name, and DiffloomError where none suits.
     """
     components = (
         list(registry.of_kind("sampler"))
@@ -47,7 +47,15 @@ def candidates(document: Document, names: Sequence[str] | None, *, registry: Reg
         except ConfigError as error:
             reasons = "; ".join(problem.message for problem in error.problems)
             refused.append(Refusal(component.canonical, reasons))
+    if not suited:
+        raise none_suits(refused)
     return Candidates(tuple(suited), tuple(refused))
+
+
+def none_suits(refused: Sequence[Refusal]) -> DiffloomError:
+    """The error that says why nothing is left to compare."""
+    reasons = "; ".join(f"{refusal.sampler}: {refusal.reason}" for refusal in refused)
+    return DiffloomError(f"none of these samplers suits this model: {reasons}")
 
 
 def with_sampler(document: Document, name: str, *, registry: Registry) -> Document:

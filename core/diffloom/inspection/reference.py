@@ -28,7 +28,8 @@ class Reference:
     spacing: str | None
     """Where it is not the model's own."""
     uncertainty: float
-    """How far off half as many steps are, as `path_error`: smaller errors than this say nothing."""
+    """How far off half as many steps are, as `path_error`: smaller errors than this say nothing. Where the spacing has
+    a cleanest level of its own, the jump from there is no error of any sampler, and not in it."""
 
 
 def walked_reference(
