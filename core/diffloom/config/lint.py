@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     shapes.downsampling,
     shapes.backbone_shapes,
     process.learned_variance,
+    process.counted_times,
     process.zero_terminal_snr,
     sampling.guidance_dropout,
     sampling.levels,

@@ -44,6 +44,8 @@ class Prediction(Component):
     kind: ClassVar[str] = "prediction"
     needs_signal: ClassVar[bool] = False
     """Whether x₀ cannot be told from it where no signal is left (alpha = 0)."""
+    needs_counted_times: ClassVar[bool] = False
+    """Whether it says something of the time before, which only a schedule of counted times has."""
 
     @abstractmethod
     def build(self, *, schedule: NoiseSchedule) -> Conversion:

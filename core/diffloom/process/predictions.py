@@ -49,6 +49,7 @@ class PosteriorMeanPrediction(Prediction):
     """The mean of the step to the time before (Ho et al. 2020, eq. 7). OpenAI's code calls this `PREVIOUS_X`."""
 
     name = "posterior_mean"
+    needs_counted_times: ClassVar[bool] = True
 
     def build(self, *, schedule: NoiseSchedule) -> PosteriorMean:
         """The conversion. Raises ValueError for a schedule whose times are not counted."""

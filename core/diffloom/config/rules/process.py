@@ -25,6 +25,16 @@ def learned_variance(document: Document) -> Iterator[Problem]:
         )
 
 
+def counted_times(document: Document) -> Iterator[Problem]:
+    """A prediction of the time before needs times that follow one another."""
+    if document.prediction.needs_counted_times and document.schedule.axis.count is None:
+        yield Problem(
+            "prediction",
+            f"{document.prediction.canonical} is of the time before, and the times of {document.schedule.canonical} "
+            "are continuous; take prediction: v, or a schedule of counted times",
+        )
+
+
 def zero_terminal_snr(document: Document) -> Iterator[Problem]:
     """Where no signal is left, x_t is pure noise, and a prediction of noise says nothing about the picture."""
     if document.schedule.zero_snr and document.prediction.needs_signal:
