@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level, Move, Stepper, noised
+from diffloom_sde.samplers import require_times_from_1
 
 SIGMA_DATA = 0.5
 """Of the boundary scalings (Luo et al. 2023, appendix C)."""
@@ -44,10 +45,6 @@ class LCM(Stepper):
         """c_skip and c_out."""
         if self.boundary is None:
             return 0.0, 1.0
-        if level.t < 1:
-            raise ValueError(
-                f"lcm with boundary scalings cannot visit time {level.t:g}: there they hand back x_t, its noise "
-                "included; take times of a table from 1 on, as spacing trailing has them, or set boundary: null"
-            )
+        require_times_from_1([level.t])
         time = self.boundary * level.t
         return SIGMA_DATA**2 / (time**2 + SIGMA_DATA**2), time / math.hypot(time, SIGMA_DATA)

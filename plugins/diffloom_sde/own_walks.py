@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from diffloom.kinds import Sampler
+from diffloom.kinds import ImageInfo, Sampler, Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Self
 
     from diffloom_sde.ode import ODE
     from diffloom_sde.predictor_corrector import PredictorCorrector
     from diffloom_sde.repaint import RePaint
+
+
+PURE_START = (
+    "reverse_diffusion takes short steps for granted, and the first, from where no signal is left, is infinitely long; "
+    "take predictor: ancestral, or a schedule that keeps some signal"
+)
 
 
 class PredictorCorrectorSampler(Sampler):
@@ -39,6 +45,11 @@ class PredictorCorrectorSampler(Sampler):
     def stochastic(self) -> bool:
         """Always."""
         return True
+
+    def check(self, *, image: ImageInfo, schedule: Schedule, times: Sequence[float]) -> None:
+        """Raise ValueError where reverse_diffusion would begin without signal."""
+        if schedule.zero_snr and self.predictor == "reverse_diffusion":
+            raise ValueError(PURE_START)
 
     def calls(self, steps: int) -> int:
         """One for each Langevin step, and one for the predictor."""
@@ -121,14 +132,21 @@ class RePaintSampler(Sampler):
 
         return sum(1 for _ in legs(steps, jump_length=self.jump_length, jump_n_sample=self.jump_n_sample))
 
+    def check(self, *, image: ImageInfo, schedule: Schedule, times: Sequence[float]) -> None:
+        """Raise ValueError for files that cannot be read, or are of another shape."""
+        from diffloom_sde.picture_files import opened, require_fit
+
+        require_fit(opened("picture", self.picture), opened("mask", self.mask), image)
+
     def build(self) -> RePaint:
         """The walk. Raises DataError for files that cannot be read."""
-        from diffloom_sde.known import read_mask, read_picture
+        from diffloom_sde.known import brighter_than_middle_grey, pixels
+        from diffloom_sde.picture_files import opened
         from diffloom_sde.repaint import RePaint
 
         return RePaint(
-            picture_CHW=read_picture(self.picture),
-            mask_HW=read_mask(self.mask),
+            picture_CHW=pixels(opened("picture", self.picture)),
+            mask_HW=brighter_than_middle_grey(opened("mask", self.mask)),
             jump_length=self.jump_length,
             jump_n_sample=self.jump_n_sample,
         )

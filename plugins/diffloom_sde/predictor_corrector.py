@@ -10,6 +10,7 @@ from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper
 from diffloom_sde.ancestral import drawn
+from diffloom_sde.own_walks import PURE_START
 
 Predictor = Literal["ancestral", "reverse_diffusion"]
 
@@ -34,10 +35,7 @@ class PredictorCorrector(Stepper):
     def begin(self, course: Course) -> Move:
         """The step. Raises ValueError where it begins without signal and is not ancestral."""
         if self.predictor == "reverse_diffusion" and course.levels[0].alpha == 0:
-            raise ValueError(
-                "reverse_diffusion takes short steps for granted, and the first, from where no signal is left, is "
-                "infinitely long: take predictor: ancestral, or a schedule that keeps some signal"
-            )
+            raise ValueError(PURE_START)
         strides = tuple(pairwise(course.levels))
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:

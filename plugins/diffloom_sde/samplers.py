@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from diffloom.kinds import Sampler
+from diffloom.kinds import ImageInfo, Sampler, Schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Self
 
@@ -185,8 +186,29 @@ class LCMSampler(Sampler):
         """Always."""
         return True
 
+    def check(self, *, image: ImageInfo, schedule: Schedule, times: Sequence[float]) -> None:
+        """Raise ValueError where boundary scalings have no times of a table to scale, or time 0 is among them."""
+        if self.boundary is None:
+            return
+        if schedule.axis.count is None:
+            raise ValueError(
+                f"boundary scalings count time in steps of a table, and {schedule.canonical} has none; set "
+                "boundary: null"
+            )
+        require_times_from_1(times)
+
     def build(self) -> LCM:
         """The walk."""
         from diffloom_sde.lcm import LCM
 
         return LCM(boundary=self.boundary)
+
+
+def require_times_from_1(times: Sequence[float]) -> None:
+    """Raise ValueError where boundary scalings would hand x_t back as the answer."""
+    for time in times:
+        if time < 1:
+            raise ValueError(
+                f"boundary scalings hand back x_t itself at time {time:g}, its noise included; take later times, as "
+                "spacing: trailing does, or set boundary: null"
+            )

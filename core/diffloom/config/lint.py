@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     sampling.guidance_dropout,
     sampling.levels,
     sampling.pure_start,
+    sampling.sampler,
     sampling.walk_end,
     training.objective,
     training.self_conditioning,

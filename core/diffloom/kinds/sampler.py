@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from diffloom.kinds.component import Component
+from diffloom.kinds.info import ImageInfo
+from diffloom.kinds.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +51,12 @@ class Sampler(Component):
     def calls(self, steps: int) -> int | None:
         """Network calls of a walk over `steps` levels to the clean one; None where the problem decides."""
         return steps
+
+    def check(self, *, image: ImageInfo, schedule: Schedule, times: Sequence[float]) -> None:
+        """Raise ValueError where it cannot walk this schedule, or is given pictures of another shape than `image`.
+
+        Runs without torch, for lint. `times` are those of the walk, or empty where the spacing chooses noise.
+        """
 
     @abstractmethod
     def build(self) -> Walk:

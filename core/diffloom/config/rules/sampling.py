@@ -56,6 +56,21 @@ def pure_start(document: Document) -> Iterator[Problem]:
         )
 
 
+def sampler(document: Document) -> Iterator[Problem]:
+    """A sampler may have more to ask of the schedule, of its times, and of the picture."""
+    sampling, schedule = document.sampling, document.schedule
+    times: tuple[float, ...] = ()
+    if isinstance(sampling.spacing, TimeSpacing):
+        try:
+            times = sampling.spacing.times(axis=schedule.axis, steps=sampling.steps)
+        except ValueError:
+            return  # told by `levels`
+    try:
+        sampling.sampler.check(image=document.image.info, schedule=schedule, times=times)
+    except ValueError as error:
+        yield Problem("sampling.sampler", str(error))
+
+
 def walk_end(document: Document) -> Iterator[Problem]:
     """A walk that ends at the first time needs a sampler that can stop there, and a noisier time to begin at."""
     sampling, axis = document.sampling, document.schedule.axis
