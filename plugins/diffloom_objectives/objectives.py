@@ -8,10 +8,13 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from diffloom.kinds import Default, Objective, Pairing, Schedule, Space, Timing, Variance, Weighting
 from diffloom_objectives.pairings import IndependentPairing
-from diffloom_objectives.timings import UniformTiming
-from diffloom_objectives.weightings import UniformWeighting
+from diffloom_objectives.timings import StratifiedTiming, UniformTiming
+from diffloom_objectives.weightings import MinSNRWeighting, UniformWeighting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
     from diffloom_objectives.noising import Noising
     from diffloom_objectives.regression import Penalty, Regression
 
@@ -31,6 +34,11 @@ class NoisedObjective(Objective):
     input_perturbation: NonNegativeFloat = 0.0
     """γ: noise in x_t that the network is not asked for, as a share of sigma: it trains on inputs that are off, as
     those of a walk are (Ning et al. 2023, who take 0.1)."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        """As it is, and with other parts."""
+        return (cls(), cls(weighting=MinSNRWeighting(), timing=StratifiedTiming(strata=4)))
 
     def check(self, *, schedule: Schedule, variance: Variance, space: Space) -> None:
         super().check(schedule=schedule, variance=variance, space=space)

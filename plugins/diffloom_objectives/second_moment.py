@@ -28,22 +28,23 @@ class SecondMoment(nn.Module):
         self.register_buffer("losses_PN", torch.zeros(parts, history, dtype=torch.float64))
         self.register_buffer("counts_P", torch.zeros(parts, dtype=torch.int64))
 
-    @property
-    def probabilities(self) -> Tensor:
-        """How likely each part is, float64 (P,) on the CPU."""
-        parts, history = self.losses_PN.shape
+    def parts(self, axis: TimeAxis) -> int:
+        """How many are told apart: no more than there are times."""
+        return min(len(self.counts_P), axis.count or len(self.counts_P))
+
+    def probabilities(self, axis: TimeAxis) -> Tensor:
+        """How likely each part is, float64 on the CPU."""
+        parts, history = self.parts(axis), self.losses_PN.shape[1]
         even_P = torch.full((parts,), 1 / parts, dtype=torch.float64)
-        if bool((self.counts_P < history).any()):
-            return even_P
-        weights_P = self.losses_PN.cpu().square().mean(1).sqrt()
+        weights_P = self.losses_PN[:parts].cpu().square().mean(1).sqrt()
         total = weights_P.sum()
-        if total == 0:  # nothing is lost anywhere: no part is to be preferred
+        if bool((self.counts_P[:parts] < history).any()) or total == 0:  # 0: no part is to be preferred
             return even_P
         return (1 - self.uniform_share) * weights_P / total + self.uniform_share / parts
 
     def forward(self, draws: Draws, *, schedule: NoiseSchedule) -> tuple[Tensor, Tensor]:
         """The times, and the factors 1/(p·parts)."""
-        chances_P = self.probabilities
+        chances_P = self.probabilities(schedule.axis)
         parts = len(chances_P)
         ends_P = chances_P.cumsum(0)
         v_B = draws.uniform("time") * ends_P[-1]
@@ -55,7 +56,7 @@ class SecondMoment(nn.Module):
     @torch.no_grad()
     def observe(self, t_B: Tensor, loss_B: Tensor, *, schedule: NoiseSchedule) -> None:
         """Remember the losses at these times, in their order."""
-        parts, history = self.losses_PN.shape
+        parts, history = self.parts(schedule.axis), self.losses_PN.shape[1]
         part_B = (share_in_the_middle(schedule.axis, t_B) * parts).long().clamp(max=parts - 1)
         for part, loss in zip(part_B.tolist(), loss_B.detach().double().tolist(), strict=True):
             count = int(self.counts_P[part])
@@ -71,4 +72,5 @@ def share_in_the_middle(axis: TimeAxis, t_B: Tensor) -> Tensor:
     """The share of each time, and of a counted one that of the middle of its part."""
     if axis.count is None:
         return share_of(axis, t_B)
-    return ((t_B - axis.first) / (axis.stride or 1.0) + 0.5) / axis.count
+    number_B = ((t_B - axis.first) / axis.stride).round() if axis.count > 1 else torch.zeros_like(t_B)
+    return (number_B + 0.5) / axis.count

@@ -130,7 +130,7 @@ class SecondMomentTiming(Timing):
     name = "second_moment"
 
     parts: PositiveInt = 1000
-    """How many equal parts of the schedule are told apart; the paper's is T, one for each time."""
+    """How many equal parts of the schedule are told apart: no more than T, which is the paper's number."""
     history: PositiveInt = 10
     """Losses of each part that are remembered."""
     uniform_share: Annotated[float, Field(gt=0, lt=1)] = 0.001

@@ -23,10 +23,8 @@ def share_of(axis: TimeAxis, t_B: Tensor) -> Tensor:
 
 def log_snr_fall(schedule: NoiseSchedule, t_B: Tensor) -> Tensor:
     """−d log-SNR/du at times of a continuous axis, float64 (B,), by differences; gradients reach a learned schedule."""
-    axis, u_B = schedule.axis, share_of(schedule.axis, t_B)
-    low_B, high_B = (u_B - STEP).clamp(min=0), (u_B + STEP).clamp(max=1)
-    cleaner_B, noisier_B = (axis.at(share).clamp(axis.first, axis.last) for share in (low_B, high_B))
-    return (schedule.log_snr(cleaner_B) - schedule.log_snr(noisier_B)) / (high_B - low_B)
+    cleaner_B, noisier_B, between_B = _around(schedule.axis, t_B)
+    return (schedule.log_snr(cleaner_B) - schedule.log_snr(noisier_B)) / between_B
 
 
 def snr_fall(schedule: NoiseSchedule, t_B: Tensor) -> Tensor:
@@ -37,7 +35,17 @@ def snr_fall(schedule: NoiseSchedule, t_B: Tensor) -> Tensor:
     """
     axis = schedule.axis
     if axis.count is None:
-        return schedule.log_snr(t_B).exp() * log_snr_fall(schedule, t_B)
-    noisier_B = torch.where(t_B > axis.first, t_B, t_B + axis.stride)
-    lost_B = schedule.log_snr(noisier_B - axis.stride).exp() - schedule.log_snr(noisier_B).exp()
-    return axis.count * lost_B
+        cleaner_B, noisier_B, between_B = _around(axis, t_B)
+    else:
+        noisier_B = torch.where(t_B > axis.first, t_B, t_B + axis.stride)
+        cleaner_B = (noisier_B - axis.stride).clamp(min=axis.first)
+        between_B = torch.full_like(t_B, 1 / axis.count)
+    return (schedule.log_snr(cleaner_B).exp() - schedule.log_snr(noisier_B).exp()) / between_B
+
+
+def _around(axis: TimeAxis, t_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A time on either side of each, or at an end the end, and how far apart they are in u."""
+    u_B = share_of(axis, t_B)
+    low_B, high_B = (u_B - STEP).clamp(min=0), (u_B + STEP).clamp(max=1)
+    cleaner_B, noisier_B = (axis.at(share_B).clamp(axis.first, axis.last) for share_B in (low_B, high_B))
+    return cleaner_B, noisier_B, high_B - low_B

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from diffloom.kinds import Objective
-from diffloom.process import Draws, Process
-from diffloom.testing.checks import Check, expect, expect_close
+from diffloom.kinds import ImageInfo, Objective, Space, SpaceInfo
+from diffloom.process import (
+    CosineSchedule,
+    Draws,
+    FixedSmallVariance,
+    LearnedRange,
+    LearnedRangeVariance,
+    Process,
+    VPSchedule,
+)
+from diffloom.testing.checks import Check, expect, expect_close, expect_refusal
 from diffloom.testing.closed_forms import Noise, Posterior, Quarter, normal
+from diffloom.testing.modules import expect_seeded
 
 SHAPE = (6, 2, 4, 4)
 PROCESS = Process(schedule=Quarter(), prediction=Noise(), variance=Posterior())
+CONTINUOUS = Process(schedule=VPSchedule().build(), prediction=Noise(), variance=Posterior())
 Network = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -51,9 +61,7 @@ def is_least_for_a_perfect_network(component: Objective) -> None:
 
     def perfect(off: float) -> Network:
         def network(x_t: Tensor, t_B: Tensor) -> Tensor:
-            alpha, sigma = (
-                f(t_B).view(-1, 1, 1, 1) for f in (PROCESS.schedule.alpha, PROCESS.schedule.sigma)
-            )
+            alpha, sigma = _columns(PROCESS, t_B)
             target = PROCESS.prediction.target(x0, (x_t - alpha * x0) / sigma, alpha, sigma)
             return target + off * normal(SHAPE, seed=8)
 
@@ -99,6 +107,117 @@ def draws_anew_each_step(component: Objective) -> None:
     expect(not torch.equal(losses[0], losses[2]), "other losses at another step", losses[2].tolist())
 
 
+def is_least_for_the_true_denoiser(component: Objective) -> None:
+    """Over many examples of normal data the mean loss is least for E[x₀ | x_t], not that of wider or narrower data."""
+    rows = 600
+    x0 = 0.5 * normal((rows, 1, 2, 2), seed=4)
+    for process in _processes(component):
+        losses = []
+        for std in (0.5, 0.35, 0.7):
+
+            def network(x_t: Tensor, t_B: Tensor, std: float = std, process: Process = process) -> Tensor:
+                alpha, sigma = _columns(process, t_B)
+                guess = alpha * std**2 / (alpha**2 * std**2 + sigma**2) * x_t
+                return process.prediction.target(guess, (x_t - alpha * guess) / sigma, alpha, sigma)
+
+            loss = component.build()(network, x0, process=process, draws=Draws.of(5, range(rows)))
+            losses.append(loss.mean().item())
+        least = losses[0] < min(losses[1:])
+        expect(least, f"a mean loss below {losses[1]:.6g} and {losses[2]:.6g}", f"{losses[0]:.6g}")
+
+
+def shows_its_estimate(component: Objective) -> None:
+    """With self_conditioning the network sees zeros, or in half of the examples what it said of x₀ first."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    shape = (40, 2, 2, 2)
+
+    def network(x_t: Tensor, t_B: Tensor) -> Tensor:
+        wanted = (shape[0], 2 * shape[1], *shape[2:])
+        expect(x_t.shape == wanted, f"x_t and an estimate, {wanted}", tuple(x_t.shape))
+        own, shown = x_t.chunk(2, 1)
+        alpha, sigma = _columns(PROCESS, t_B)
+        seen.append((shown, PROCESS.prediction.x0_eps(torch.sin(own), own, alpha, sigma)[0]))
+        return torch.sin(own)
+
+    x0 = normal(shape, seed=5).tanh()
+    variant = component.model_copy(update={"self_conditioning": True})
+    loss = variant.build()(network, x0, process=PROCESS, draws=Draws.of(17, range(shape[0])))
+    expect(loss.shape == shape[:1], "one loss for each example, (B,)", tuple(loss.shape))
+    shown, estimate = seen[-1]
+    is_shown = shown.flatten(1).any(1)
+    half = 8 < int(is_shown.sum()) < 32
+    expect(half, "an estimate for about half of 40 examples", int(is_shown.sum()))
+    expect_close(shown[is_shown], estimate[is_shown], within=1e-6, what="the estimates shown")
+
+
+def knows_which_variances_it_trains(component: Objective) -> None:
+    """`trains_variance`: of a variance too large for what is known its loss asks for less; else it is refused."""
+    x0 = _x0()
+    learned = Process(schedule=Quarter(), prediction=Noise(), variance=LearnedRange())
+    raw = torch.zeros(SHAPE, dtype=torch.float64, requires_grad=True)
+
+    def network(x_t: Tensor, t_B: Tensor) -> Tensor:
+        alpha, sigma = _columns(learned, t_B)
+        return torch.cat([(x_t - alpha * x0) / sigma, raw], 1)
+
+    def loss() -> Tensor:
+        return component.build()(network, x0, process=learned, draws=_draws())
+
+    def check() -> None:
+        component.check(schedule=CosineSchedule(), variance=LearnedRangeVariance(), space=_Pixels())
+
+    if component.trains_variance:
+        check()
+        loss().sum().backward()  # type: ignore[no-untyped-call]
+        down = raw.grad is not None and bool((raw.grad > 0).all())
+        expect(down, "a gradient towards a smaller variance where x0 is known", raw.grad)
+    else:
+        expect_refusal(check, "check() with a learned variance")
+        expect_refusal(loss, "twice the channels, of which half would stay untrained")
+
+
+def is_told_by_seed_and_weights(component: Objective) -> None:
+    """What it builds with weights of its own is a torch module, and equal seeds build equal ones."""
+    if isinstance(component.build(), nn.Module):
+
+        def build() -> nn.Module:
+            module = component.build()
+            assert isinstance(module, nn.Module)
+            return module
+
+        expect_seeded(build)
+
+
+class _Pixels(Space):
+    """Pictures as they are."""
+
+    name = "pixels"
+    lossless = True
+
+    def info(self, image: ImageInfo) -> SpaceInfo:
+        return SpaceInfo(image.channels, image.height, image.width)
+
+    def build(self, *, image: ImageInfo) -> nn.Module:
+        return nn.Identity()
+
+
+def _processes(component: Objective) -> Iterator[Process]:
+    """One with counted times, and one without number if its check() allows that."""
+    yield PROCESS
+    try:
+        component.check(schedule=VPSchedule(), variance=FixedSmallVariance(), space=_Pixels())
+    except ValueError:
+        return
+    yield CONTINUOUS
+
+
+def _columns(process: Process, t_B: Tensor) -> tuple[Tensor, Tensor]:
+    alpha, sigma = (
+        f(t_B.double()).view(-1, 1, 1, 1) for f in (process.schedule.alpha, process.schedule.sigma)
+    )
+    return alpha, sigma
+
+
 def _network(x_t: Tensor, t_B: Tensor) -> Tensor:
     return torch.sin(3 * x_t) + t_B.to(x_t.dtype).view(-1, 1, 1, 1) / 64
 
@@ -117,4 +236,8 @@ CHECKS: tuple[Check, ...] = (
     trains_the_network,
     rows_are_independent,
     draws_anew_each_step,
+    is_least_for_the_true_denoiser,
+    shows_its_estimate,
+    knows_which_variances_it_trains,
+    is_told_by_seed_and_weights,
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffloom.kinds import Variance
 from diffloom.process import Denoised, Level
-from diffloom.testing.checks import Check, expect
+from diffloom.testing.checks import Check, expect, expect_close
 from diffloom.testing.closed_forms import normal, preserving, stride_beta
 
 SHAPE = (2, 3, 4, 4)
@@ -60,6 +60,38 @@ def reads_what_is_learned(component: Variance) -> None:
         variance.std(current, following, bare)
 
 
+def tells_its_logarithm(component: Variance) -> None:
+    """log_variance is log std² between noisy levels, and finite into the clean one: `least`'s, if it is not learned."""
+    variance = component.build()
+    for current, following in _steps():
+        std = _std(variance.std(current, following, _denoised()))
+        told = _std(variance.log_variance(current, following, _denoised(), least=1e-3))
+        what = f"log_variance, for log std² from sigma {current.sigma:.3g} to {following.sigma:.3g},"
+        expect_close(told + torch.zeros(SHAPE), 2 * std.log() + torch.zeros(SHAPE), within=1e-9, what=what)
+    *_, first, clean = preserving(20)
+    last = _std(variance.log_variance(first, clean, _denoised(), least=1e-3))
+    expect(bool(last.isfinite().all()), "a finite log_variance into the clean level", last)
+    if not component.learned:
+        expect_close(
+            last, torch.full_like(last, math.log(1e-3)), within=1e-9, what="log `least` into the clean level"
+        )
+
+
+def trains_what_is_learned(component: Variance) -> None:
+    """A learned variance's logarithm carries a gradient to the network's output, into the clean level too."""
+    if component.learned:
+        *_, second, first, clean = preserving(20)
+        for current, following in ((second, first), (first, clean)):
+            raw = _denoised().variance_BCHW
+            assert raw is not None
+            raw.requires_grad_()
+            denoised = Denoised(x0_BCHW=raw.detach(), eps_BCHW=raw.detach(), variance_BCHW=raw)
+            told = component.build().log_variance(current, following, denoised, least=1e-3)
+            expect(isinstance(told, Tensor) and told.requires_grad, "a gradient to the output", "none")
+            torch.as_tensor(told).sum().backward()  # type: ignore[no-untyped-call]
+            expect(raw.grad is not None and bool(raw.grad.all()), "one for every element", raw.grad)
+
+
 def _steps() -> list[tuple[Level, Level]]:
     """Neighbours and strides between noisy levels."""
     levels = preserving(20)[:-1]
@@ -81,4 +113,6 @@ CHECKS: tuple[Check, ...] = (
     ends_without_noise,
     lies_between_small_and_large,
     reads_what_is_learned,
+    tells_its_logarithm,
+    trains_what_is_learned,
 )
