@@ -16,22 +16,15 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conversion
-from diffloom.process import (
-    X0,
-    Denoised,
-    Draws,
-    Epsilon,
-    FixedSmall,
-    Level,
-    LinearSchedule,
-    V,
-    denoiser,
-    under,
-)
-from diffloom_guidance import ClassifierFree
-from diffloom_samplers import DDIM, Linspace
+from diffloom.process import CLEAN, X0, Denoised, Draws, Epsilon, Level, LinearSchedule, V, denoiser
+from diffloom.testing.course import walked
+from diffloom_guidance import ClassifierFree, Strength
+from diffloom_samplers import DDIM
+from diffloom_spacings import Linspace
 
+Steer = Callable[..., Callable[[Tensor, Level], Denoised]]
 SCHEDULE = LinearSchedule().build()
+LINSPACE = Linspace()
 SCALES = [-1.0, 0.0, 0.5, 1.0, 1.5, 3.0, 7.5]
 NULL = 2
 
@@ -92,6 +85,10 @@ def labels(*values: int) -> Condition:
     return Condition(class_B=torch.tensor(values))
 
 
+def guide(scale: float) -> ClassifierFree:
+    return ClassifierFree(strength=Strength(scale))
+
+
 def some_x(level: Level, count: int) -> Tensor:
     """Where samples are at this level, and further out."""
     draws = Draws.of(0, range(count)).normal("x", (2, 1, 1), dtype=torch.float64)
@@ -102,14 +99,14 @@ def some_x(level: Level, count: int) -> Tensor:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("t", [20.0, 150.0, 500.0, 900.0])
 def test_guided_epsilon_is_the_score_of_the_sharpened_density(
-    prediction: Conversion, scale: float, t: float
+    prediction: Conversion, scale: float, t: float, steered: Steer
 ) -> None:
     """ε = −sigma·∇ log(p(x | c)^s p(x)^(1−s)), x₀ = (x + sigma²·score) / alpha (Tweedie); labels mixed in the batch."""
     level = SCHEDULE.levels([t])[0]
     x = some_x(level, 8)
     classes = [0, 1, 1, 0, 0, 1, 0, 1]
     denoise = denoiser(ExactNetwork(prediction), prediction)
-    found = ClassifierFree(scale=scale)(under(denoise), labels(*classes), labels(*[NULL] * 8))(x, level)
+    found = steered(guide(scale), denoise, labels(*classes), labels(*[NULL] * 8))(x, level)
 
     points = x.flatten(1).requires_grad_()
     conditional = torch.stack(
@@ -126,14 +123,13 @@ def test_guided_epsilon_is_the_score_of_the_sharpened_density(
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_guided_x0_is_the_extrapolated_posterior_mean(scale: float) -> None:
+def test_guided_x0_is_the_extrapolated_posterior_mean(scale: float, steered: Steer) -> None:
     """(1 − s)·D_unconditional + s·D_conditional at every tenth level."""
     network = ExactNetwork(V())
     for level in SCHEDULE.levels(range(0, 1000, 100))[:-1]:
         x = some_x(level, 6)
-        found = ClassifierFree(scale=scale)(
-            under(denoiser(network, V())), labels(*[1] * 6), labels(*[NULL] * 6)
-        )(x, level)
+        denoise = denoiser(network, V())
+        found = steered(guide(scale), denoise, labels(*[1] * 6), labels(*[NULL] * 6))(x, level)
         points = x.flatten(1)
         expected = (1 - scale) * posterior_mean(points, NULL, level) + scale * posterior_mean(
             points, 1, level
@@ -142,25 +138,20 @@ def test_guided_x0_is_the_extrapolated_posterior_mean(scale: float) -> None:
 
 
 @pytest.mark.parametrize(("scale", "label"), [(1.0, 0), (1.0, 1), (0.0, NULL), (2.0, NULL)])
-def test_samples_have_the_mixtures_moments(scale: float, label: int) -> None:
+def test_samples_have_the_mixtures_moments(scale: float, label: int, steered: Steer) -> None:
     """Scale 1 gives the class's mean and covariance, scale 0 all classes'; so does any scale without a condition.
 
-    2000 keyed samples, 250 deterministic steps. 5 standard errors (1 false alarm in 10⁶) and 0.01 for the steps.
+    2000 keyed samples, 150 deterministic steps. 5 standard errors (1 false alarm in 10⁶) and 0.01 for the steps.
     """
     count = 2000
     draws = Draws.of(4, range(count))
     asked = labels(*[label if label != NULL or scale == 2.0 else 0] * count)
     denoise = denoiser(ExactNetwork(Epsilon()), Epsilon())
-    guide = ClassifierFree(scale=scale)
-
-    def guided(x: Tensor, level: Level) -> Denoised:
-        return guide(under(denoise), asked, labels(*[NULL] * count))(x, level)
-
-    times = Linspace().times(length=1000, steps=250)
-    no_noise: Callable[[int], Tensor] = {}.__getitem__
-    x = draws.normal("prior", (2, 1, 1), dtype=torch.float64)
-    for step in DDIM()(x, SCHEDULE.levels(times), guided, noise=no_noise, variance=FixedSmall()):
-        x = step.following_BCHW
+    guided = steered(guide(scale), denoise, asked, labels(*[NULL] * count))
+    levels = (*LINSPACE.levels(SCHEDULE, steps=150), CLEAN)
+    x = walked(DDIM(), draws.normal("prior", (2, 1, 1), dtype=torch.float64), levels, guided)[
+        -1
+    ].following_BCHW
 
     chosen = MEMBERS[label]
     share_J = WEIGHTS_J[chosen] / WEIGHTS_J[chosen].sum()
@@ -171,12 +162,6 @@ def test_samples_have_the_mixtures_moments(scale: float, label: int) -> None:
     )
     found = x.flatten(1)
     deviation = covariance.diagonal().sqrt()
-    print(
-        (found.mean(0) - mean).abs(),
-        (found.T.cov() - covariance).abs(),
-        5 * deviation / count**0.5,
-        5 * 2**0.5 * torch.outer(deviation, deviation) / count**0.5,
-    )
     assert bool(((found.mean(0) - mean).abs() < 5 * deviation / count**0.5 + 0.01).all())
     spread = torch.outer(
         deviation, deviation
