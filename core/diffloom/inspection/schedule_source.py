@@ -41,7 +41,9 @@ def _names_model(text: str, registry: Registry) -> bool:
     """A registered schedule's name means the schedule, even where a file is called so."""
     if text in {name for c in registry.of_kind("schedule") for name in (c.name, c.canonical)}:
         return False
-    return text.startswith(SHIPPED) or Path(text).suffix in FILE_SUFFIXES or Path(text).exists()
+    if text.startswith(SHIPPED) or Path(text).suffix in FILE_SUFFIXES:
+        return True
+    return text != "" and Path(text).exists()  # the empty path is the working folder
 
 
 def _of_model(source: str, *, registry: Registry, plugins: tuple[str, ...]) -> Curves:
