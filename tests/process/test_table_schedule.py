@@ -133,5 +133,43 @@ def test_from_betas_is_the_running_product() -> None:
     )
 
 
+def test_towards_no_signal_alpha_is_a_line() -> None:
+    """The log-SNR has none to −∞: between the last two times alpha falls evenly, and time() is the inverse."""
+    schedule = TableSchedule([0.9, 0.5, 0.0])
+    t = torch.tensor([1.0, 1.25, 1.5, 1.999, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(schedule.alpha(t), math.sqrt(0.5) * (2 - t), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2, torch.ones_like(t), rtol=1e-15, atol=0
+    )
+    assert schedule.log_snr(t)[-1] == -math.inf
+    torch.testing.assert_close(schedule.time(schedule.log_snr(t)), t, rtol=1e-12, atol=0)
+    assert TableSchedule([0.0]).time(torch.tensor([-math.inf, 0.0, 9.0])).tolist() == [0.0, 0.0, 0.0]
+
+
+@given(name=st.sampled_from(sorted(SCHEDULES)), u=st.floats(0, 1))
+def test_the_time_of_a_log_snr_is_its_inverse(name: str, u: float) -> None:
+    """log-SNRs have rounding errors of 1e-15; the flattest table has slopes of 1e-3 a step."""
+    schedule = SCHEDULES[name]
+    t = torch.tensor(u * (schedule.steps - 1), dtype=torch.float64)
+    assert float(schedule.time(schedule.log_snr(t))) == pytest.approx(float(t), abs=1e-9)
+    level = schedule.level(float(schedule.log_snr(t)))
+    assert (level.alpha, level.sigma) == pytest.approx(
+        (float(schedule.alpha(t)), float(schedule.sigma(t))), rel=1e-9
+    )
+
+
+@by_name
+def test_beyond_the_table_levels_go_on_and_times_stop(schedule: TableSchedule) -> None:
+    for time, by in ((0.0, 4.0), (schedule.steps - 1.0, -4.0)):
+        end = schedule.levels([time])[0].log_snr
+        level = schedule.level(end + by)
+        assert level.t == time
+        assert level.log_snr == pytest.approx(end + by, rel=1e-9)
+        assert level.alpha**2 + level.sigma**2 == pytest.approx(1, rel=1e-15)
+
+
 def test_prior_is_standard_normal() -> None:
-    assert SCHEDULES["linear"].prior_std == 1.0
+    schedule = SCHEDULES["linear"]
+    assert (
+        schedule.prior_std(schedule.levels([999])[0]) == schedule.prior_std(schedule.levels([300])[0]) == 1.0
+    )
