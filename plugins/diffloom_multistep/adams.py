@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from diffloom.process import Course, Denoised, Move
-from diffloom_multistep.multistep import Multistep, orders
+from diffloom_multistep.multistep import Multistep, order_at
 
 BASHFORTH: dict[int, tuple[float, ...]] = {
     1: (),
@@ -37,7 +37,7 @@ class IPNDM(Multistep):
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """Adams-Bashforth's, times the length of the step in sigma/alpha, times alpha_s."""
         current, following = course.levels[index : index + 2]
-        order = orders(course.levels, highest=self.order)[index]
+        order = order_at(course.levels, index, highest=self.order)
         if order == 1:
             return ()
         length = following.sigma - following.alpha * current.ratio

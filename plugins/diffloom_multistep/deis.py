@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level
-from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, orders
+from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, order_at
 from diffloom_multistep.polynomial import lagrange_integrals
 
 Variable = Literal["log_rho", "time"]
@@ -44,7 +44,7 @@ class DEIS(Multistep):
         # a level without signal has a time, but no log ρ
         since = 0 if in_time else first_with_signal(levels)
         low_end = self.lower_order_final and len(levels) <= FEW
-        order = orders(levels, highest=self.order, since=since, low_end=low_end)[index]
+        order = order_at(levels, index, highest=self.order, since=since, low_end=low_end)
         if order == 1 or following.is_clean:
             return ()
         known = [levels[index - back] for back in range(order)]

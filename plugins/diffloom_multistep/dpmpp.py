@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level
-from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, orders
+from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, order_at
 from diffloom_multistep.polynomial import exponential_integrals
 
 SecondOrder = Literal["midpoint", "heun"]
@@ -36,7 +36,8 @@ class DPMpp(Multistep):
         """Those of the order that this step can have."""
         levels = course.levels
         low_end = self.lower_order_final and len(levels) <= FEW
-        order = orders(levels, highest=self.highest, since=first_with_signal(levels), low_end=low_end)[index]
+        since = first_with_signal(levels)
+        order = order_at(levels, index, highest=self.highest, since=since, low_end=low_end)
         if order == 1 or levels[index + 1].is_clean:
             return ()
         known = [levels[index - back].half_log_snr for back in range(order)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from diffloom.process import Course, Denoised
-from diffloom_multistep.multistep import Multistep, first_with_signal, orders
+from diffloom_multistep.multistep import Multistep, first_with_signal, order_at
 from diffloom_multistep.polynomial import lagrange_integrals
 
 
@@ -29,7 +29,7 @@ class LMS(Multistep):
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """alpha_s·∫ L_j dρ, without the step's own."""
         levels = course.levels
-        order = orders(levels, highest=self.order, since=first_with_signal(levels))[index]
+        order = order_at(levels, index, highest=self.order, since=first_with_signal(levels))
         if order == 1:
             return ()
         ratios = [levels[index - back].ratio for back in range(order)]

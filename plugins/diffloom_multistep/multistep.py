@@ -52,19 +52,17 @@ class Multistep(Stepper):
         return move
 
 
-def orders(
-    levels: Sequence[Level], *, highest: int, since: int = 0, low_end: bool = False
-) -> tuple[int, ...]:
-    """The order of each step: one more than the predictions it looks back on.
+def order_at(
+    levels: Sequence[Level], index: int, *, highest: int, since: int = 0, low_end: bool = False
+) -> int:
+    """The order of a step: one more than the predictions it looks back on.
 
     It rises from 1 while there is little to remember: predictions count from levels[since] on. With `low_end` it falls
     again to 1 in the last step, as few steps want it: there the polynomial would reach far beyond what it knows.
     """
-    last = len(levels) - 2
-    return tuple(
-        max(1, min(highest, index - since + 1, last - index + 1 if low_end else highest))
-        for index in range(last + 1)
-    )
+    known = index - since + 1
+    left = len(levels) - 1 - index
+    return max(1, min(highest, known, left if low_end else highest))
 
 
 def first_with_signal(levels: Sequence[Level]) -> int:

@@ -104,7 +104,7 @@ class DEISSampler(Sampler):
 
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
-        return (cls(), cls(solver_order=4, variable="time", lower_order_final=False))
+        return (cls(), cls(solver_order=2, variable="time", lower_order_final=False))
 
     @property
     def order(self) -> int:
@@ -187,7 +187,7 @@ class UniPCSampler(Sampler):
 
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
-        return (cls(), cls(solver_order=3, solver_type="bh1", lower_order_final=False))
+        return (cls(), cls(solver_type="bh1", lower_order_final=False))
 
     @property
     def order(self) -> int:

@@ -11,7 +11,7 @@ from typing import Literal
 from torch import Tensor
 
 from diffloom.process import Course, Denoised, Level, Move, Stepper
-from diffloom_multistep.multistep import first_with_signal, orders
+from diffloom_multistep.multistep import first_with_signal, order_at
 from diffloom_multistep.polynomial import exponential_integrals
 
 Increment = Literal["bh1", "bh2"]
@@ -40,9 +40,8 @@ class UniPC(Stepper):
 
     def begin(self, course: Course) -> Move:
         """The step."""
-        levels, since = course.levels, first_with_signal(course.levels)
-        reach = orders(levels, highest=self.order, since=since, low_end=self.lower_order_final)
-        strides = [self._stride(levels, index, order) for index, order in enumerate(reach)]
+        levels = course.levels
+        strides = [self._stride(levels, index) for index in range(len(levels) - 1)]
         past: deque[Tensor] = deque(maxlen=self.order)  # x₀, the newest first
         begun_BCHW: Tensor | None = None  # where the step before began, corrected
 
@@ -57,8 +56,10 @@ class UniPC(Stepper):
 
         return move
 
-    def _stride(self, levels: Sequence[Level], index: int, order: int) -> _Stride:
-        """The step from levels[index] to the next, with a predictor of this order."""
+    def _stride(self, levels: Sequence[Level], index: int) -> _Stride:
+        """The step from levels[index] to the next."""
+        since = first_with_signal(levels)
+        order = order_at(levels, index, highest=self.order, since=since, low_end=self.lower_order_final)
         current, following = levels[index : index + 2]
         start, end = current.half_log_snr, following.half_log_snr
         before = [levels[index - back].half_log_snr for back in range(1, order)]

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -25,12 +24,6 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     LMSDiscreteScheduler,
     UniPCMultistepScheduler,
-)
-from diffusers.schedulers import (
-    scheduling_deis_multistep,
-    scheduling_dpmsolver_multistep,
-    scheduling_lms_discrete,
-    scheduling_unipc_multistep,
 )
 from torch import Tensor
 
@@ -49,29 +42,6 @@ EXACT, SINGLE = 1e-10, 1e-5
 PUBLISHED = DPMpp3M(solver_type="published")
 
 
-class Double:
-    """A module, except that its float32 is float64."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self.float32 = module.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
-@pytest.fixture
-def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (
-        scheduling_lms_discrete,
-        scheduling_deis_multistep,
-        scheduling_dpmsolver_multistep,
-        scheduling_unipc_multistep,
-    ):
-        monkeypatch.setattr(module, "torch", Double(torch))
-        monkeypatch.setattr(module, "np", Double(np))
-
-
 doubled = pytest.mark.usefixtures("in_float64")
 
 
@@ -79,6 +49,11 @@ def network(x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
     """A fixed nonlinear function of x and t that mixes channels and pixels and is not odd in x."""
     mixed = 0.8 * x - 0.4 * x.roll(1, 1) + 0.3 * x.roll(2, 3)
     return torch.tanh(mixed + 0.2) + 0.5 * torch.sin(t / 170).to(x.dtype).view(-1, 1, 1, 1)
+
+
+def shown(t: float) -> Tensor:
+    """The time as the network sees it, in float32."""
+    return torch.full(SHAPE[:1], t, dtype=torch.float32)
 
 
 def level_of(sigma: float, t: float, *, flow: bool = False) -> Level:
@@ -91,7 +66,7 @@ def level_of(sigma: float, t: float, *, flow: bool = False) -> Level:
 
 def denoise_flow(x: Tensor, level: Level) -> Denoised:
     """The network's output as a velocity ε − x₀ of the straight path."""
-    velocity = network(x, torch.full((len(x),), level.t))
+    velocity = network(x, shown(level.t))
     return Denoised(x0_BCHW=x - level.sigma * velocity, eps_BCHW=x + level.alpha * velocity)
 
 
@@ -128,7 +103,7 @@ def error(
     theirs = x / levels[0].alpha if exploding else x
     differences = []
     for step, t in zip(ours if last else ours[:-1], peer.timesteps, strict=False):
-        output = network(peer.scale_model_input(theirs, t), torch.full((SHAPE[0],), float(t)))
+        output = network(peer.scale_model_input(theirs, t), shown(float(t)))
         theirs = peer.step(output, t, theirs, **options).prev_sample
         if missing is not None:
             theirs = theirs + missing(peer, step)

@@ -13,7 +13,6 @@ untouched, to 1e-5. Where the peer errs, it is driven around here, and pinned in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -21,7 +20,6 @@ from typing import Any
 import pytest
 import torch
 from diffusers import IPNDMScheduler, PNDMScheduler
-from diffusers.schedulers import scheduling_pndm
 from torch import Tensor
 
 from diffloom.condition import Condition
@@ -48,25 +46,6 @@ SCHEDULES: dict[str, Any] = {
 BETAS = {"linear": {}, "scaled_linear": {"beta_start": 0.00085, "beta_end": 0.012}}
 SHAPE = (2, 3, 4, 5)
 T = 1000
-
-
-class Double:
-    """torch, except that its float32 is float64."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-
-@pytest.fixture
-def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """IPNDMScheduler names no dtype: it takes the default."""
-    monkeypatch.setattr(scheduling_pndm, "torch", Double())
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 doubled = pytest.mark.usefixtures("in_float64")
