@@ -1,4 +1,4 @@
-"""The simple loss against an expression written out by hand, diffusers' forward process and closed-form averages."""
+"""Losses of the prediction against formulas written out by hand, diffusers' training step and closed-form averages."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from diffloom.process import (
     TableSchedule,
     V,
 )
-from diffloom_objectives import Simple, SimpleObjective
+from diffloom_objectives import HuberObjective, LpObjective, Regression, SimpleObjective
 
 LINEAR = LinearSchedule().build()
+SIMPLE = SimpleObjective().build()
 X0_BCHW = torch.rand(6, 3, 4, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
@@ -51,7 +52,7 @@ def test_the_training_step_of_diffusers(prediction: str) -> None:
     ours: Conversion = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}[prediction]
     network, draws = Recorder(), Draws.of(3, range(6), step=41)
     table = TableSchedule(peer.alphas_cumprod)
-    found = Simple()(network, X0_BCHW, process=process(ours, table), draws=draws)
+    found = SIMPLE(network, X0_BCHW, process=process(ours, table), draws=draws)
 
     noise = draws.normal("noise", (3, 4, 5))
     times = (draws.uniform("time") * 1000).long()
@@ -78,7 +79,7 @@ def test_times_are_uniform_over_the_whole_table() -> None:
     network = Recorder()
     short = LinearSchedule(steps=20).build()
     rows = 20_000
-    Simple()(
+    SIMPLE(
         network, torch.zeros(rows, 1, 1, 1), process=process(Epsilon(), short), draws=Draws.of(0, range(rows))
     )
     counts = torch.bincount(network.t_B.long(), minlength=20).double()
@@ -97,7 +98,7 @@ def test_average_loss_of_a_network_that_says_nothing(prediction: Conversion, of_
     A row's loss over 64 pixels has at most v's variance, E[ᾱ²]·2/64 + Var[ᾱ] = 0.352².
     """
     rows = 4000
-    loss = Simple()(
+    loss = SIMPLE(
         lambda x, t: torch.zeros_like(x),
         torch.zeros(rows, 1, 8, 8),
         process=process(prediction),
@@ -116,7 +117,7 @@ def test_a_perfect_network_has_no_loss(prediction: Conversion, schedule: TableSc
         alpha, sigma = (f(t_B).view(-1, 1, 1, 1) for f in (schedule.alpha, schedule.sigma))
         return prediction.target(x0, (x_t - alpha * x0) / sigma, alpha, sigma)
 
-    loss = Simple()(network, x0, process=process(prediction, schedule), draws=Draws.of(2, range(6)))
+    loss = SIMPLE(network, x0, process=process(prediction, schedule), draws=Draws.of(2, range(6)))
     assert loss.dtype == torch.float64
     assert float(loss.max()) < 1e-24
 
@@ -124,11 +125,11 @@ def test_a_perfect_network_has_no_loss(prediction: Conversion, schedule: TableSc
 def test_an_example_is_the_same_in_any_batch() -> None:
     """Times and noise are keyed by example: splitting and reordering the batch changes no example's loss."""
     draws = Draws.of(3, range(6), step=7)
-    whole = Simple()(Recorder(), X0_BCHW, process=process(V()), draws=draws)
+    whole = SIMPLE(Recorder(), X0_BCHW, process=process(V()), draws=draws)
     order = [4, 0, 5]
-    part = Simple()(Recorder(), X0_BCHW[order], process=process(V()), draws=Draws.of(3, order, step=7))
+    part = SIMPLE(Recorder(), X0_BCHW[order], process=process(V()), draws=Draws.of(3, order, step=7))
     assert torch.equal(part, whole[order])
-    assert not torch.equal(whole, Simple()(Recorder(), X0_BCHW, process=process(V()), draws=draws.at(8)))
+    assert not torch.equal(whole, SIMPLE(Recorder(), X0_BCHW, process=process(V()), draws=draws.at(8)))
 
 
 def test_gradients_reach_the_network() -> None:
@@ -141,7 +142,7 @@ def test_gradients_reach_the_network() -> None:
         return w * x_t
 
     draws = Draws.of(0, range(6))
-    Simple()(network, X0_BCHW.double(), process=process(Epsilon()), draws=draws).mean().backward()
+    SIMPLE(network, X0_BCHW.double(), process=process(Epsilon()), draws=draws).mean().backward()
     eps = draws.normal("noise", (3, 4, 5), dtype=torch.float64)
     assert w.grad is not None
     assert float(w.grad) == pytest.approx(float((2 * (0.3 * seen[0] - eps) * seen[0]).mean()), rel=1e-12)
@@ -151,18 +152,21 @@ def test_half_precision_outputs_are_compared_in_full() -> None:
     """Under autocast the network returns bfloat16; the loss stays float32 and is not rounded on the way."""
     network = Recorder()
     draws = Draws.of(0, range(6))
-    loss = Simple()(lambda x, t: network(x, t).bfloat16(), X0_BCHW, process=process(Epsilon()), draws=draws)
+    loss = SIMPLE(lambda x, t: network(x, t).bfloat16(), X0_BCHW, process=process(Epsilon()), draws=draws)
     output = network(network.x_t, network.t_B).bfloat16().float()
     eps = draws.normal("noise", (3, 4, 5))
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, ((output - eps) ** 2).mean((1, 2, 3)), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("channels", [1, 6])
-def test_other_shapes_are_refused(channels: int) -> None:
+@pytest.mark.parametrize(
+    ("channels", "told"),
+    [(1, r"gave \(6, 1, 4, 5\) for x_t of \(6, 3, 4, 5\)"), (6, "turn learn_variance off")],
+)
+def test_other_shapes_are_refused(channels: int, told: str) -> None:
     """One channel would broadcast; six are a learned variance, which this loss would leave untrained."""
-    with pytest.raises(ValueError, match=rf"gave \(6, {channels}, 4, 5\).*learn_variance"):
-        Simple()(
+    with pytest.raises(ValueError, match=told):
+        SIMPLE(
             lambda x, t: x[:, :1].expand(-1, channels, -1, -1),
             X0_BCHW,
             process=process(Epsilon()),
@@ -170,8 +174,47 @@ def test_other_shapes_are_refused(channels: int) -> None:
         )
 
 
-def test_the_component_builds_it() -> None:
-    assert type(SimpleObjective().build()) is Simple
+def test_the_components_build_them() -> None:
+    assert {type(part().build()) for part in (SimpleObjective, LpObjective, HuberObjective)} == {Regression}
+
+
+PREDICTIONS = {"epsilon": Epsilon(), "x0": X0(), "v": V()}
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+def test_powers(prediction: str, p: float) -> None:
+    """E|output − target|^p, element by element, at the drawn times and noise."""
+    off, found = _errors(LpObjective(p=p).build(), prediction)
+    torch.testing.assert_close(found, (off.abs() ** p).mean((1, 2, 3)), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("delta", [0.01, 0.1, 10.0])
+def test_pseudo_huber(delta: float) -> None:
+    """As diffusers' scripts print it, 2c·(√(d² + c²) − c), which cancels to 1e-16·c/d² of itself."""
+    off, found = _errors(HuberObjective(delta=delta).build(), "v")
+    printed = 2 * delta * ((off**2 + delta**2).sqrt() - delta)
+    torch.testing.assert_close(found, printed.mean((1, 2, 3)), rtol=1e-11, atol=0)
+
+
+def test_pseudo_huber_is_square_then_straight() -> None:
+    small, large = (torch.tensor([value], dtype=torch.float64) for value in (1e-9, 1e6))
+    penalty = HuberObjective(delta=0.1).build().penalty
+    assert float(penalty(small)) == pytest.approx(1e-18, rel=1e-12)
+    assert float(penalty(large)) == pytest.approx(2 * 0.1 * 1e6, rel=1e-6)
+
+
+def _errors(loss: Regression, prediction: str) -> tuple[Tensor, Tensor]:
+    """output − target of each element, made up here, and the loss; float64."""
+    draws, x0 = Draws.of(4, range(6)), X0_BCHW.double()
+    conversion = PREDICTIONS[prediction]
+    found = loss(Recorder(), x0, process=process(conversion), draws=draws)
+    eps = draws.normal("noise", (3, 4, 5), dtype=torch.float64)
+    times = (draws.uniform("time") * 1000).floor()
+    bar = LINEAR.alpha_bar[times.long()].view(-1, 1, 1, 1)
+    alpha, sigma = bar.sqrt(), (1 - bar).sqrt()
+    targets = {"epsilon": eps, "x0": x0, "v": alpha * eps - sigma * x0}
+    return Recorder()(alpha * x0 + sigma * eps, times) - targets[prediction], found
 
 
 def test_importing_the_plugin_does_not_import_torch() -> None:
