@@ -17,9 +17,9 @@ BASHFORTH: dict[int, tuple[float, ...]] = {
 
 
 class IPNDM(Multistep):
-    """Improved PNDM (Zhang & Chen 2022, appendix H.2): a DDIM step along Adams-Bashforth's mean of the last ε.
+    """Improved PNDM (Zhang & Chen 2022): a DDIM step along Adams-Bashforth's mean of the last ε.
 
-    x_s = alpha_s/alpha_t·x_t + (sigma_s − alpha_s/alpha_t·sigma_t)·ε' (Liu et al. 2022, eq. 11 and 12). The mean is
+    x_s = alpha_s/alpha_t·x_t + (sigma_s − alpha_s/alpha_t·sigma_t)·ε' (Liu et al. 2022, section 3.2). The mean is
     taken as if sigma/alpha fell evenly, so that beyond 2 a larger `order` makes the error smaller, and its order no
     higher. The first steps have fewer values, where the PNDM of Liu et al. takes Runge-Kutta steps of four calls.
     """
@@ -48,8 +48,7 @@ class PLMS(IPNDM):
     """Pseudo numerical methods (Liu et al. 2022) as latent-diffusion has them: a pseudo improved Euler step first.
 
     The first step is taken twice: to the next level, and again along the mean of ε here and there, for one more
-    network call. From a level without signal, where ε says nothing, the mean is of x₀. What was seen there is not
-    remembered, as in latent-diffusion.
+    network call, whose answer is not remembered. From a level without signal, where ε says nothing, the mean is of x₀.
     """
 
     def __init__(self) -> None:
@@ -68,6 +67,6 @@ class PLMS(IPNDM):
             if current.alpha == 0:
                 return denoised, x_s_BCHW + following.alpha / 2 * (ahead.x0_BCHW - denoised.x0_BCHW)
             length = following.sigma - following.alpha * current.ratio
-            return denoised, x_s_BCHW + length / 2 * (ahead.eps_BCHW - denoised.eps_BCHW)  # eq. 22, PIE
+            return denoised, x_s_BCHW + length / 2 * (ahead.eps_BCHW - denoised.eps_BCHW)
 
         return move

@@ -18,7 +18,7 @@ class DEIS(Multistep):
     """Diffusion exponential integrator sampler (Zhang & Chen 2022), Adams-Bashforth kind.
 
     dx̄ = ε dρ with x̄ = x/alpha, ρ = sigma/alpha; ε is the polynomial through its last values in log ρ, as in
-    diffusers, or in the schedule's time, the paper's tAB-DEIS (eq. 15). In ρ itself it would be `LMS`, ρAB-DEIS.
+    diffusers, or in the schedule's time, the paper's tAB-DEIS (its section 3). In ρ itself it would be `LMS`, ρAB-DEIS.
     Into the clean level, where log ρ has no value, the step is of first order.
     """
 

@@ -71,8 +71,8 @@ class DPMpp2M(DPMpp):
 class DPMpp3M(DPMpp):
     """DPM-Solver++(3M): a parabola through the last three x₀.
 
-    With `taylor` it is integrated exactly. With `published`, the formula that the authors' code, diffusers and
-    k-diffusion's `sample_dpmpp_3m_sde` share, its square term counts half, and the order is 2.
+    With `taylor` it is integrated exactly. With `published`, the formula of the authors' code and of diffusers, which
+    k-diffusion's `sample_dpmpp_3m_sde` has too, its square term counts half, and the order is 2.
     """
 
     highest = 3
@@ -85,7 +85,7 @@ class DPMpp3M(DPMpp):
         """Of the one or two x₀ before this one."""
         if self.solver_type == "taylor":
             return exact_weights(known, following)
-        if len(known) == 2:  # both programs begin with 2M
+        if len(known) == 2:  # the authors' code begins with 2M
             return (following.alpha * line_at_half(known, following.half_log_snr),)
         return _with_half_the_square(known, following)
 
@@ -97,7 +97,7 @@ def exact_weights(known: list[float], following: Level) -> tuple[float, ...]:
 
 
 def line_at_half(known: list[float], end: float) -> float:
-    """(1 − e^(−h))·L₁(λ + h/2), without alpha_s: Lu et al. 2022b, algorithm 2, line 8, its 1/(2r) and e^(−h) − 1."""
+    """(1 − e^(−h))·L₁(λ + h/2), without alpha_s: 1/(2r) times e^(−h) − 1, in Lu et al. 2022b, algorithm 2."""
     h = end - known[0]
     return math.expm1(-h) * h / (2 * (known[0] - known[1]))
 

@@ -50,7 +50,7 @@ class PLMSSampler(Sampler):
 
     @property
     def order(self) -> int:
-        """2 (Liu et al. 2022, property 3.2): its weights of fourth order are those of evenly spaced sigma/alpha."""
+        """2, as Liu et al. 2022 prove: its weights of fourth order are those of evenly spaced sigma/alpha."""
         return 2
 
     def calls(self, steps: int) -> int:

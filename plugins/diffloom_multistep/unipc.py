@@ -18,7 +18,7 @@ Increment = Literal["bh1", "bh2"]
 
 
 class UniPC(Stepper):
-    """Unified predictor-corrector, multistep, predicting x₀ (Zhao et al. 2023, algorithms 5 and 6).
+    """Unified predictor-corrector, multistep, predicting x₀ (Zhao et al. 2023, section 3).
 
     What the network says at the level just reached first corrects the step that led there, then predicts the next
     one: one call a step, and one order more than the predictor has. Not corrected are the last step and one from a
@@ -74,13 +74,13 @@ class UniPC(Stepper):
         )
 
     def _predictor(self, start: float, end: float, before: list[float]) -> tuple[float, ...]:
-        """Zhao et al. 2023, eq. 5, of the order len(before) + 1; solved for all but the order 2."""
+        """UniP of the order len(before) + 1, without alpha_s; the weight at order 2 is fixed."""
         if len(before) == 1:
             return (self._half_increment(end - start) * (end - start) / (before[0] - start),)
         return exponential_integrals([start, *before], start=start, end=end)[1:]
 
     def _corrector(self, start: float, end: float, before: list[float]) -> tuple[float, ...]:
-        """Zhao et al. 2023, eq. 4, of the same order; solved for all but the order 1."""
+        """UniC of the same order, without alpha_s; the weight at order 1 is fixed."""
         if not before:
             return (self._half_increment(end - start),)
         return exponential_integrals([start, end, *before], start=start, end=end)[1:]
