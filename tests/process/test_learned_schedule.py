@@ -74,7 +74,7 @@ def test_it_begins_at_its_ends_and_nearly_straight() -> None:
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    """Of alpha and sigma at one time, by one weight. A step of 1e-4 errs by its square, and by 1e-16/1e-4 of rounding."""
+    """Of alpha and sigma by one weight. A step of 1e-4 errs by its square, and by 1e-16/1e-4 of rounding."""
     torch.manual_seed(3)
     schedule = LearnedSchedule(hidden=4).build().double()
     t = torch.tensor(0.3, dtype=torch.float64)
