@@ -4,8 +4,8 @@ Euler's step (DDIM's) from level t to the cleaner s takes x_t to x_s = alpha_s·
 
     x_t = (alpha_t/alpha_s)·x_s + (sigma_t − sigma_s·alpha_t/alpha_s)·ε(x_t, t)
 
-with x_t on both sides. ε at x_s in place of x_t is the usual inversion, off by what a step changes. Repeating it with
-the x_t just found converges to the x_t from which the step comes back to x_s.
+with x_t on both sides. ε at x_s in place of x_t is the usual inversion, off by what a step changes. The fixed point of
+the right-hand side is the x_t from which the step comes back to x_s.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from diffloom.errors import DiffloomError
+from diffloom.fixed_point import fixed_point
 from diffloom.kinds import ImageInfo
 from diffloom.process import Course, Denoised, Level, Step
 
@@ -38,15 +38,15 @@ class Inversion:
 
     iterations: int = 100
     """The most network calls for one step. 1 is the usual inversion, of first order (Song et al. 2020, section 4.3)
-    as diffusers computes it; more find the fixed point (Pan et al. 2023, eq. 7; Meiri et al. 2023, eq. 6)."""
+    as diffusers computes it; more find the fixed point (Pan et al. 2023, Meiri et al. 2023)."""
     tolerance: float = 1e-5
-    """A row has converged when an iteration moves none of its values further than this, relative to the largest."""
+    """A row is found when an iteration moves none of its values further than this, relative to its largest."""
 
     def __call__(self, x_BCHW: Tensor, course: Course) -> Iterator[Step]:
         """Walk x_BCHW, at the last level, to the first; a `Step` for each level but the last.
 
-        Rows never mix: one that has converged stays as it is. Raises DiffloomError where no signal is left at the first
-        level, and where a step has not converged.
+        Rows never mix. Raises DiffloomError where no signal is left at the first level, and where a row of a step has
+        not been found.
         """
         if course.levels[0].alpha == 0:
             raise DiffloomError(
@@ -71,20 +71,18 @@ class Inversion:
         """The last prediction, and x at the noisier `next_level`."""
         carry = next_level.alpha / level.alpha
         push = next_level.sigma - level.sigma * carry
-        x_BCHW, moving_B = x_s_BCHW, torch.ones(len(x_s_BCHW), dtype=torch.bool, device=x_s_BCHW.device)
-        for _ in range(self.iterations):
-            denoised = course.denoise(x_BCHW, next_level)
-            found = carry * x_s_BCHW + push * denoised.eps_BCHW
-            change_B, size_B = ((x - y).abs().amax((1, 2, 3)) for x, y in ((found, x_BCHW), (found, 0)))
-            x_BCHW = torch.where(moving_B.view(-1, 1, 1, 1), found, x_BCHW)
-            moving_B = moving_B & ~(change_B <= self.tolerance * size_B)
-            if not bool(moving_B.any()):
-                break
-        if self.iterations > 1 and bool(moving_B.any()):
-            still = (change_B / size_B)[moving_B].max().item()
+        said: list[Denoised] = []
+
+        def raised(x_BCHW: Tensor) -> Tensor:
+            said[:] = [course.denoise(x_BCHW, next_level)]
+            return carry * x_s_BCHW + push * said[0].eps_BCHW
+
+        x_BCHW, change_B = fixed_point(raised, x_s_BCHW, iterations=self.iterations, tolerance=self.tolerance)
+        unsettled_B = ~(change_B <= self.tolerance)
+        if self.iterations > 1 and bool(unsettled_B.any()):
             raise DiffloomError(
-                f"inversion: the step to time {next_level.t:g} still changes by {still:.1g} of its size after "
-                f"{self.iterations} iterations; take more steps, less guidance, a larger tolerance or more "
-                "fixed_point_iterations, or 1 for the inexact inversion"
+                f"inversion: the step to time {next_level.t:g} still changes by {change_B[unsettled_B].max():.1g} of "
+                f"its size after {self.iterations} iterations; take more steps, less guidance, a larger tolerance or "
+                "more fixed_point_iterations, or 1 for the inexact inversion"
             )
-        return denoised, x_BCHW
+        return said[0], x_BCHW
