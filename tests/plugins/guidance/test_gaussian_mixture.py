@@ -1,4 +1,4 @@
-"""Classifier-free guidance against its closed form on a Gaussian mixture.
+"""Guidance against its closed form on a Gaussian mixture.
 
 Each class is a mixture of two Gaussians in the plane, with full covariances; the null class is all four. A noised
 Gaussian is Gaussian, so densities, scores and E[x₀ | x_t] are exact at every level. Guidance by scale s should follow
@@ -18,7 +18,7 @@ from diffloom.condition import Condition
 from diffloom.kinds import Conversion
 from diffloom.process import CLEAN, X0, Denoised, Draws, Epsilon, Level, LinearSchedule, V, denoiser
 from diffloom.testing.course import walked
-from diffloom_guidance import ClassifierFree, Strength
+from diffloom_guidance import ClassifierFree, ClassifierGuide, Strength
 from diffloom_samplers import DDIM
 from diffloom_spacings import Linspace
 
@@ -120,6 +120,41 @@ def test_guided_epsilon_is_the_score_of_the_sharpened_density(
     torch.testing.assert_close(
         found.x0_BCHW, (x + level.sigma**2 * score) / level.alpha, rtol=1e-9, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("t", [20.0, 150.0, 500.0, 900.0])
+def test_the_true_classifier_makes_the_unconditional_model_conditional(t: float, steered: Steer) -> None:
+    """p(x)·p(c | x) is p(x | c)·p(c) (Bayes): at scale 1, up the gradient of log p(c | x_t), which is log p(x_t, c)
+    less log p(x_t), the network that knows no class denoises as the one that is told.
+    """
+    level = SCHEDULE.levels([t])[0]
+    x = some_x(level, 8)
+    classes = [0, 1, 1, 0, 0, 1, 0, 1]
+
+    def log_share(x_BCHW: Tensor, level: Level, condition: Condition) -> Tensor:
+        points = x_BCHW.flatten(1)
+        joint = [log_density(p[None], c, level)[0] for p, c in zip(points, classes, strict=True)]
+        return torch.stack(joint) - log_density(points, NULL, level)
+
+    denoise = denoiser(ExactNetwork(Epsilon()), Epsilon())
+    nobody = labels(*[NULL] * 8)
+    found = steered(ClassifierGuide(log_probability=log_share), denoise, nobody, nobody)(x, level)
+    told = denoise(x, level, labels(*classes))
+    torch.testing.assert_close(found.eps_BCHW, told.eps_BCHW, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(found.x0_BCHW, told.x0_BCHW, rtol=1e-9, atol=1e-9)
+
+
+def test_two_conditions_follow_the_product_of_their_densities(steered: Steer) -> None:
+    """ε of p(x | 0)^1.5 · p(x | 1)^0.7 · p(x)^(1 − 1.5 − 0.7) (Liu et al. 2022, section 3.2)."""
+    level = SCHEDULE.levels([300.0])[0]
+    x = some_x(level, 8)
+    denoise = denoiser(ExactNetwork(Epsilon()), Epsilon())
+    first, second, nobody = (labels(*[c] * 8) for c in (0, 1, NULL))
+    found = steered(guide(1.5), denoise, first, nobody, others=[(0.7, second)])(x, level)
+    points = x.flatten(1).requires_grad_()
+    log = 1.5 * log_density(points, 0, level) + 0.7 * log_density(points, 1, level)
+    [score] = torch.autograd.grad((log - 1.2 * log_density(points, NULL, level)).sum(), points)
+    torch.testing.assert_close(found.eps_BCHW, -level.sigma * score.view_as(x), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("scale", SCALES)
