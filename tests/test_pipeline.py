@@ -228,3 +228,58 @@ def test_equal_seeds_build_equal_weights(configs: object) -> None:
     two, other = built(3), built(4)
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_walk_starts_where_it_is_told(small_model: Pipeline) -> None:
+    """At the very noise that the seed would have drawn it is the seed's sample; the recipe says which start it was."""
+    prior = Draws(((5, 0), (5, 1), (5, 2))).normal("prior", (1, 8, 8))
+    drawn = small_model.sample(label=[1, 2, 3], seed=5, steps=3)
+    for start, batch_size in ((prior, None), (prior, 2), (prior.clone(), 1)):
+        given = small_model.sample(label=[1, 2, 3], steps=3, start=start, batch_size=batch_size)
+        torch.testing.assert_close(given.tensor, drawn.tensor, **SAME)
+        assert len(given.recipe["start"]) == 64
+    assert next(small_model.stream(label=[1, 2, 3], steps=3, start=prior)).x_t_BCHW is prior
+    other = small_model.sample(label=[1, 2, 3], steps=3, start=prior + 0.01)
+    assert other.recipe["start"] != given.recipe["start"]
+    assert "start" not in drawn.recipe
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 1, 4, 4), r"start: \(3, 1, 4, 4\) does not begin 3 walks in a space of \(1, 8, 8\)"),
+        ((3, 8, 8), r"start: \(3, 8, 8\) does not begin 3 walks"),
+        ((2, 1, 8, 8), "label: 3 values for 2 samples"),
+    ],
+)
+def test_a_start_of_another_shape_is_refused(
+    small_model: Pipeline, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(DiffloomError, match=message):
+        small_model.sample(label=[1, 2, 3], steps=2, start=torch.zeros(shape))
+
+
+def test_a_start_says_how_many_samples_there_are(small_model: Pipeline) -> None:
+    assert small_model.sample(label=3, steps=2, start=torch.zeros(4, 1, 8, 8)).tensor.shape == (4, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        "euler",
+        "heun",
+        "dpm2",
+        "euler_ancestral",
+        "dpm2_ancestral",
+        "dpm_solver_2s",
+        "dpm_solver_3s",
+        "dpmpp_2s",
+    ],
+)
+def test_samplers_are_chosen_by_name(small_model: Pipeline, sampler: str) -> None:
+    """A step into the clean picture and one before it: their own steps are tested with the samplers."""
+    out = small_model.sample(label=[3, 7], seed=1, steps=2, sampler=sampler)
+    assert out.tensor.isfinite().all()
+    assert out.recipe["sampling"]["sampler"]["type"] == f"diffloom/{sampler}"
+    alone = small_model.sample(label=7, seed=[(1, 1)], steps=2, sampler=sampler)
+    torch.testing.assert_close(alone.tensor[0], out.tensor[1], **SAME)
