@@ -15,14 +15,14 @@ from diffloom.plugins import load_registry
 PLUGIN = '''
 """A plugin file."""
 from diffloom import hookimpl
-from diffloom.kinds import Spacing
+from diffloom.kinds import TimeSpacing
 
-class Moon(Spacing):
+class Moon(TimeSpacing):
     """Times of the moon."""
     name = "moon"
     phase: int = 4
 
-    def times(self, *, length, steps):
+    def times(self, *, axis, steps):
         return tuple(float(t) for t in range(steps)[::-1])
 
 @hookimpl

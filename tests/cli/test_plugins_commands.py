@@ -17,9 +17,9 @@ PLUGIN = '''
 from typing import Literal
 from pydantic import PositiveInt
 from diffloom import hookimpl
-from diffloom.kinds import Spacing
+from diffloom.kinds import TimeSpacing
 
-class Even(Spacing):
+class Even(TimeSpacing):
     """Evenly [spaced] times.
 
     And more of it.
@@ -33,8 +33,8 @@ class Even(Spacing):
     word: Literal["a", "b"] | None = None
     """A word."""
 
-    def times(self, *, length, steps):
-        return tuple((length - 1) * (steps - i - self.offset) / steps for i in range(steps))
+    def times(self, *, axis, steps):
+        return tuple(axis.at((steps - i - self.offset) / steps) for i in range(steps))
 
 @hookimpl
 def diffloom_register(registrar):

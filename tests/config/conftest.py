@@ -25,6 +25,8 @@ from diffloom.kinds import (
     Space,
     SpaceInfo,
     Spacing,
+    TimeAxis,
+    TimeSpacing,
     Variance,
 )
 from diffloom.registry import Quarantined, Registrar, Registry
@@ -110,8 +112,8 @@ class Linear(Unbuilt, Schedule):
     beta_end: float = 2e-2
 
     @property
-    def length(self) -> int:
-        return self.steps
+    def axis(self) -> TimeAxis:
+        return TimeAxis.table(self.steps)
 
 
 class Epsilon(Unbuilt, Prediction):
@@ -153,14 +155,14 @@ class Rival(Unbuilt, Criterion):
     relative: ClassVar[bool] = True
 
 
-class Leading(Spacing):
+class Leading(TimeSpacing):
     """From the first."""
 
     name = "leading"
     offset: int = 0
 
-    def times(self, *, length: int, steps: int) -> tuple[float, ...]:
-        return tuple(float(t) for t in range(length - 1, -1, -(length // steps)))
+    def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
+        return tuple(axis.last - i * (axis.last + 1) // steps for i in range(steps))
 
 
 class Trailing(Leading):

@@ -15,13 +15,13 @@ Install = Callable[..., Path]
 COMPONENT = """
 from typing import ClassVar
 from diffloom import hookimpl
-from diffloom.kinds import Spacing
+from diffloom.kinds import TimeSpacing
 
-class {cls}(Spacing):
+class {cls}(TimeSpacing):
     \"\"\"Every {cls} time.\"\"\"
     name: ClassVar[str] = "{name}"
 
-    def times(self, *, length, steps):
+    def times(self, *, axis, steps):
         return tuple(float(steps - 1 - i) for i in range(steps))
 
 @hookimpl

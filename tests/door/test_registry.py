@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from diffloom.errors import PluginError
-from diffloom.kinds import Component, Sampler, Spacing
+from diffloom.kinds import Component, Sampler, Spacing, TimeAxis, TimeSpacing
 from diffloom.registrar import Registrar
 from diffloom.registry import Quarantined, Registry
 
@@ -15,12 +15,12 @@ from diffloom.registry import Quarantined, Registry
 def component(name: str, /, **attributes: Any) -> type[Spacing]:
     """A new spacing class."""
 
-    def times(self: Spacing, *, length: int, steps: int) -> tuple[float, ...]:
+    def times(self: Spacing, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         return tuple(float(steps - 1 - i) for i in range(steps))
 
     body = {"__doc__": "Times.", "__module__": __name__, "name": name, "times": times, **attributes}
     body["__annotations__"] = {"name": ClassVar[str]}
-    return type("Part", (Spacing,), body)
+    return type("Part", (TimeSpacing,), body)
 
 
 def registry_of(**distributions: list[str]) -> Registry:

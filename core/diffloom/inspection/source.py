@@ -7,19 +7,21 @@ from pathlib import Path
 
 from diffloom import config
 from diffloom.checkpoint.header import read_header
+from diffloom.checkpoint.stored import PICKLE_SUFFIXES
 from diffloom.config import Resolved
 from diffloom.config.plain import plain
 from diffloom.errors import RunError
 from diffloom.registry import Registry
 from diffloom.training.run_folder import RESOLVED, RunFolder
 
-CHECKPOINT_SUFFIX = ".safetensors"
+WEIGHTS_SUFFIXES = (".safetensors", *sorted(PICKLE_SUFFIXES))
+"""A file called so is no configuration; whether it is a checkpoint of ours, its header says."""
 
 
 def is_trained(source: str) -> bool:
     """Whether it names a run folder or a checkpoint, and not a configuration."""
     path = Path(source)
-    return path.is_dir() or path.suffix == CHECKPOINT_SUFFIX
+    return path.is_dir() or path.suffix in WEIGHTS_SUFFIXES
 
 
 def described(source: str, overrides: Sequence[str] = (), *, registry: Registry) -> Resolved:
@@ -35,7 +37,7 @@ def described(source: str, overrides: Sequence[str] = (), *, registry: Registry)
                 f"{path}: is no run folder (it has no {RESOLVED}); name a run, a checkpoint or a YAML file"
             )
         return config.load(run.resolved, overrides, registry=registry)
-    if path.suffix != CHECKPOINT_SUFFIX:
+    if path.suffix not in WEIGHTS_SUFFIXES:
         return config.load(source, overrides, registry=registry)
     resolved = config.parse(read_header(path).config, name=str(path), registry=registry)
     return config.load(plain(resolved.document), overrides, registry=registry) if overrides else resolved
