@@ -20,8 +20,8 @@ def normal_kl(
     mean: Tensor, log_variance: Tensor | float, other_mean: Tensor, other_log_variance: Tensor | float
 ) -> Tensor:
     """KL(N(mean, exp log_variance) ‖ N(other_mean, exp other_log_variance)) of each element, in nats."""
-    log_ratio = torch.as_tensor(log_variance - other_log_variance).to(mean)
-    precision = torch.as_tensor(other_log_variance).to(mean).neg().exp()
+    log_ratio = _as(log_variance - other_log_variance, mean)
+    precision = _as(other_log_variance, mean).neg().exp()
     return 0.5 * (log_ratio.expm1() - log_ratio + (mean - other_mean).square() * precision)
 
 
@@ -33,7 +33,7 @@ def pixel_log_likelihood(
     Of the mass in the bin around x, where x is one of `bins` values evenly from −1 to 1; the outermost bins reach to
     infinity, so that all of them sum to 1 (Ho et al. 2020, eq. 13). With `bins` None it is the density at x.
     """
-    log_std = torch.as_tensor(log_variance).to(x) / 2
+    log_std = _as(log_variance, x) / 2
     if bins is None:
         return -0.5 * ((x - mean) / log_std.exp()).square() - log_std - 0.5 * math.log(2 * math.pi)
     half = 1 / (bins - 1)
@@ -54,7 +54,7 @@ def bits(nats_BCHW: Tensor) -> Tensor:
 
 def prior_bits(x0_BCHW: Tensor, *, alpha: Tensor | float, sigma: Tensor | float, prior_std: float) -> Tensor:
     """L_T: KL(q(x_T | x₀) ‖ N(0, prior_std²)) in bits per dimension, (B,), for the last level's alpha and sigma."""
-    log_variance = 2 * torch.as_tensor(sigma).log()
+    log_variance = 2 * _as(sigma, x0_BCHW).log()
     prior = torch.zeros_like(x0_BCHW)
     return bits(normal_kl(alpha * x0_BCHW, log_variance, prior, 2 * math.log(prior_std)))
 
@@ -125,9 +125,9 @@ def _log_variances(
         rows.setdefault(step, []).append(row)
     like = denoised.x0_BCHW
     parts = [
-        torch.as_tensor(variance.log_variance(*step, _of_rows(denoised, which), least=least))
-        .to(like)
-        .expand(len(which), *like.shape[1:])
+        _as(variance.log_variance(*step, _of_rows(denoised, which), least=least), like).expand(
+            len(which), *like.shape[1:]
+        )
         for step, which in rows.items()
     ]
     return _in_order(parts, [row for which in rows.values() for row in which])
@@ -150,3 +150,8 @@ def _in_order(parts: list[Tensor], rows: list[int]) -> Tensor:
 
 def _column(values: list[float], *, like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=torch.float64).to(like).view(-1, *[1] * (like.dim() - 1))
+
+
+def _as(value: Tensor | float, like: Tensor) -> Tensor:
+    """A number or a tensor in `like`'s type and place; a number is not rounded on the way."""
+    return value.to(like) if isinstance(value, Tensor) else like.new_tensor(value)
