@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from diffloom.config.document import Document
 from diffloom.errors import Problem
-from diffloom.kinds import TimeSpacing
+from diffloom.kinds import ScaledGuidance, TimeSpacing
 
 
 def guidance_dropout(document: Document) -> Iterator[Problem]:
@@ -22,10 +22,12 @@ def guidance_dropout(document: Document) -> Iterator[Problem]:
         )
     elif all(conditioner.dropout == 0 for conditioner in document.conditioners.values()):
         keys = ", ".join(f"conditioners.{key}.dropout" for key in document.conditioners)
+        scaled = isinstance(guidance, ScaledGuidance)
+        remedy = "set sampling.guidance.scale: 1" if scaled else "leave out the parts that do"
         yield Problem(
             "sampling.guidance",
             "a scale other than 1 compares with the null condition, which a model trained with dropout 0 "
-            f"never saw; train with {keys} above 0 (0.1 is usual), or set sampling.guidance.scale: 1",
+            f"never saw; train with {keys} above 0 (0.1 is usual), or {remedy}",
         )
 
 
