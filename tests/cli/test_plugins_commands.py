@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from diffloom.plugins import load_registry
+
 Invoke = Callable[..., Result]
 
 PLUGIN = '''
@@ -34,7 +36,10 @@ class Even(TimeSpacing):
     """A word."""
 
     def times(self, *, axis, steps):
-        return tuple(axis.at((steps - i - self.offset) / steps) for i in range(steps))
+        if axis.count is None or steps > axis.count:
+            raise ValueError("more steps than times")
+        stride = axis.count / steps
+        return tuple(float(int(stride * (steps - i - self.offset))) for i in range(steps))
 
 @hookimpl
 def diffloom_register(registrar):
@@ -63,12 +68,9 @@ def test_list_is_a_table_by_kind(invoke: Invoke, plugin: Path) -> None:
     lines = invoke("plugins", "list", "-p", plugin).output.splitlines()
     spacing, guidance = lines.index("spacing"), lines.index("guidance")
     below = [line.split(maxsplit=1) for line in lines[spacing + 1 : guidance]]
-    assert [name for name, _ in below] == [
-        "diffloom/leading",
-        "diffloom/linspace",
-        "diffloom/trailing",
-        "my-times/even",
-    ]
+    ours = [component.canonical for component in load_registry().of_kind("spacing")]
+    assert "diffloom/trailing" in ours
+    assert [name for name, _ in below] == [*ours, "my-times/even"]
     assert below[-1][1] == "Evenly [spaced] times."
     assert not any("\x1b" in line for line in lines), "plain text where there is no terminal"
 
@@ -187,11 +189,12 @@ def test_check_reports(invoke: Invoke, plugin: Path) -> None:
 
 def test_check_lists_what_fails_with_exit_code_1(invoke: Invoke, plugin: Path) -> None:
     other = plugin.with_name("past_times.py")
-    other.write_text(PLUGIN.replace("offset: float = 0.5", "offset: float = -1.0"))
+    other.write_text(PLUGIN.replace("in range(steps))", "in reversed(range(steps)))"))
     bad = invoke("plugins", "check", "past-times", "-p", other)
     assert bad.exit_code == 1
     assert (
-        "past-times has 1 failure:\n  spacing past-times/even(): gives_falling_times: expected" in bad.output
+        "past-times has 2 failures:\n  spacing past-times/even(): gives_levels_that_fall: expected"
+        in bad.output
     )
 
 

@@ -139,6 +139,7 @@ class Simple(Unbuilt, Objective):
     """Mean squared error."""
 
     name = "simple"
+    trains_variance: ClassVar[bool] = True
 
 
 class Lp(Unbuilt, Criterion):

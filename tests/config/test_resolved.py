@@ -121,6 +121,7 @@ backbone:
   type: acme-moon/crater
   weights: null
   learn_variance: false
+  self_conditioning: false
   first:
     type: acme-moon/leading
     offset: 0
@@ -146,6 +147,7 @@ variance:
   type: diffloom/fixed_small
 objective:
   type: diffloom/simple
+  self_conditioning: false
 sampling:
   sampler:
     type: diffloom/ddim
@@ -159,6 +161,7 @@ sampling:
   guidance:
     type: diffloom/classifier_free
     scale: 2.0
+  corrections: []
 data: null
 latents: null
 """
