@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import diffloom
-from diffloom import Pipeline
+from diffloom import Pipeline, load
 
 
 @lru_cache(maxsize=1)
 def weaker_model(source: str) -> Pipeline:
     """The model, which stays in memory until another one is asked for."""
-    return diffloom.load(source, device="cpu")
+    return load(source, device="cpu")
