@@ -42,6 +42,15 @@ def test_noise_that_is_only_added_adds_the_difference_of_squares(registry):
     torch.testing.assert_close(steps, steps[:1].expand(999))  # sigma is geometric: all factors are equal
 
 
+def test_a_shifted_flow_is_drawn_as_it_is_trained(registry):
+    curves = curves_from("{type: flow, shift: 3.0, first: 1.0e-9}", registry=registry)
+    # t = 3u/(1 + 2u), Esser et al. 2024, eq. 23
+    found = [curves.t[round(share * 999)].item() for share in (0.25, 0.5, 0.75)]
+    due = [3 * u / (1 + 2 * u) for u in (round(share * 999) / 999 for share in (0.25, 0.5, 0.75))]
+    assert found == pytest.approx(due, rel=1e-6)
+    torch.testing.assert_close(curves.sigma, curves.t)
+
+
 def test_where_no_signal_is_left_curves_have_no_value(registry):
     curves = curves_from("{type: zero_terminal_snr, schedule: scaled_linear}", registry=registry)
     assert curves.log_snr[-1].isnan()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import diffloom
@@ -32,7 +32,7 @@ def lines(found: BakeOff, verdict: Verdict) -> Iterator[str]:
         yield ""
         yield f"stochastic samplers walk other paths: energy coefficient of {count} samples to the reference's (calls)"
         yield from _table(found.stochastic, lambda result: f"{_energy(result)} ({result.calls:.0f})")
-        yield "  0 is the same distribution, 1 nothing shared; ± is one standard error; more samples make it smaller"
+        yield "  0 is the same distribution, 1 nothing shared; ± a standard error, less with more samples; * above two"
     if found.refused:
         yield ""
         yield "left out"
@@ -86,10 +86,11 @@ def _result(result: Result) -> dict[str, Any]:
 
 
 def _energy(result: Result) -> str:
-    return f"{result.energy.coefficient:.3f} ± {result.energy.standard_error:.3f}"
+    mark = "*" if result.energy.is_seen else ""
+    return f"{result.energy.coefficient:.3f}{mark} ± {result.energy.standard_error:.3f}"
 
 
-def _table(standings: Sequence[Standing], cell: Any) -> Iterator[str]:
+def _table(standings: Sequence[Standing], cell: Callable[[Result], str]) -> Iterator[str]:
     """A row for each sampler, a column for each number of steps; those with steps of their own have one figure."""
     width = max(len(standing.name) for standing in standings)
     steps = sorted({result.steps for standing in standings for result in standing.results})

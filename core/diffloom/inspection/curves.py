@@ -43,7 +43,12 @@ def curves_of(
     """The curves of a schedule; with `weigh` and the process around it, those of a loss too."""
     axis = schedule.axis
     count = axis.count or CONTINUOUS_STEPS
-    t = torch.linspace(axis.first, axis.last, count, dtype=torch.float64)
+    share = torch.linspace(0, 1, count, dtype=torch.float64)
+    t = (
+        axis.at(share)
+        if axis.count is None
+        else torch.tensor([axis.whole(i) for i in range(count)], dtype=torch.float64)
+    )
     with torch.no_grad():
         alpha, sigma, log_snr = schedule.alpha(t), schedule.sigma(t), schedule.log_snr(t)
         loss_weight = None
@@ -54,7 +59,7 @@ def curves_of(
     gained = before - log_snr  # log of SNR(s)/SNR(t), from time s before to t
     return Curves(
         name=name,
-        share=torch.linspace(0, 1, count, dtype=torch.float64),
+        share=share,
         t=t,
         alpha=alpha,
         sigma=sigma,
