@@ -20,10 +20,15 @@ from diffloom.testing.course import walked
 from diffloom.testing.oracle import GaussianMixture, carried
 
 GRIDS = (10, 20, 40, 80, 160)
+CANCELLING = (
+    "its second-order error is small, and on coarse grids the third-order one of other sign outweighs it"
+)
 EXCEPTIONS: dict[tuple[str, str, str], tuple[int, str]] = {
-    ("dpmpp_3m", "published", "exploding"): (
+    ("dpmpp_3m", "published", "exploding"): (320, CANCELLING),
+    ("dpmpp_3m_sde", "published", "exploding"): (320, CANCELLING),
+    ("sa_solver", "", "exploding"): (
         320,
-        "its second-order error begins small, and on coarse grids the third-order one of opposite sign outweighs it",
+        "its third-order error, of the same sign, outweighs the second-order one",
     ),
 }
 """(sampler, its solver_type, path) → the steps by which its order is seen there, and why no sooner."""

@@ -63,9 +63,9 @@ def test_both_forms_agree_where_both_hold(line: GaussianMixture) -> None:
 def test_noise_is_carried_to_the_data(line: GaussianMixture) -> None:
     """From almost pure noise to clean: the samples are the mixture's.
 
-    20,000 quantiles' moments; 5 standard errors, one false alarm in 10⁶.
+    5,000 quantiles' moments; 5 standard errors, one false alarm in 10⁶.
     """
-    start, count = preserving_at(-25.0), 20_000
+    start, count = preserving_at(-25.0), 5000
     x = Draws.of(2, range(count)).normal("prior", (1, 1, 1), dtype=torch.float64)
     x0 = carried(line, x, start, CLEAN)
     mean, variance = (value.item() for value in line.moments())

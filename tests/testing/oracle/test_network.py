@@ -133,21 +133,21 @@ def test_an_estimate_of_x0_changes_nothing(pictures: GaussianMixture) -> None:
 def test_its_data_are_where_its_loss_is_least(line: GaussianMixture) -> None:
     """The means are weights; on the mixture's own samples the ε loss has no slope, within 5 standard errors.
 
-    3 weights, 20,000 samples, one time: a false alarm in 6·10⁵. Means that are 0.1 off have a gradient, and are told.
+    3 weights, 10,000 samples, one time: a false alarm in 6·10⁵. Means that are 0.1 off have a gradient, and are told.
     """
     schedule = LinearSchedule().build()
-    process, count = Process(schedule, Epsilon(), FixedSmall()), 20_000
+    process, count = Process(schedule, Epsilon(), FixedSmall()), 10_000
     x0 = line.sample(Draws.of(3, range(count)))
     eps, t_B = normal((count, 1, 1, 1), seed=4), torch.full((count,), 300.0)
     (level, _) = schedule.levels([300.0])
     x_t = level.alpha * x0 + level.sigma * eps
 
     def slopes(shift: float) -> tuple[Tensor, Tensor]:
-        """Of the loss by each mean, and their standard errors; from batches of 200."""
+        """Of the loss by each mean, and their standard errors; from batches of 100."""
         network = bound(line, process).double()
         with torch.no_grad():
             network.means_JCHW.add_(shift)
-        losses = (network(x_t, t_B, Condition()) - eps).square().view(100, 200).mean(1)
+        losses = (network(x_t, t_B, Condition()) - eps).square().view(100, 100).mean(1)
         slopes_SJ = torch.stack(
             [torch.autograd.grad(loss, network.means_JCHW, retain_graph=True)[0].flatten() for loss in losses]
         )

@@ -76,7 +76,7 @@ class OracleNetwork(nn.Module):
         return output.to(x_BCHW.dtype)
 
     def _variance(self, variance_BCHW: Tensor, t_B: Tensor) -> Tensor:
-        """The raw output that makes the reverse step from t to t − 1 as wide as it is, pixel by pixel."""
+        """The raw output that makes the reverse step to the time before as wide as it is, pixel by pixel."""
         rows = [self._step_variance(row[None], t) for row, t in zip(variance_BCHW, t_B.tolist(), strict=True)]
         return torch.cat(rows)
 
@@ -84,10 +84,11 @@ class OracleNetwork(nn.Module):
         """Of one row. The log-variance of every learned variance is affine in the network's output: it is inverted."""
         assert self._process is not None
         schedule, reverse = self._process.schedule, self._process.variance
+        axis = schedule.axis
         t = max(
-            t, schedule.axis.first + 1
-        )  # the step into the clean level has no variance; its neighbour's will do
-        current, following, _ = schedule.levels([t, t - 1])
+            t, axis.first + axis.stride
+        )  # the step into the clean level has none; its neighbour's will do
+        current, following, _ = schedule.levels([t, t - axis.stride])
         step = Posterior.between(current, following)
         true = step.variance + step.x0**2 * variance_1CHW  # law of total variance (Bao et al. 2022, eq. 7)
 
