@@ -83,22 +83,24 @@ def verdict(found: BakeOff) -> Verdict:
     enough = [result for result in best.results if result.error is not None and result.error <= ENOUGH]
     result = enough[0] if enough else best.results[-1]
     assert result.error is not None
-    span = (
-        f"{ranking.calls[0]:.0f} to {ranking.calls[-1]:.0f}"
-        if len(ranking.calls) > 1
-        else f"{ranking.calls[0]:.0f}"
-    )
-    reason = f"the least error at equal network calls ({span}): {score:.2g} in the geometric mean"
+    reasons = [
+        f"the least error at equal network calls ({_span(ranking.calls)}): {score:.2g} in the geometric mean"
+    ]
     if len(ranking.scores) > 1:
         runner_up, behind = ranking.scores[1]
-        reason += f", before {runner_up.name} with {behind:.2g}"
-    fewest = (
-        "the fewest steps tried whose error is" if enough else "even the most steps tried leave more than"
-    )
-    reason += f"; {fewest} below {ENOUGH:.0%}" if enough else f"; {fewest} {ENOUGH:.0%}"
+        reasons[0] += f", before {runner_up.name} with {behind:.2g}"
+    if enough:
+        reasons.append(f"the fewest steps tried whose error is below {ENOUGH:.0%}")
+    else:
+        reasons.append(f"even the most steps tried leave more than {ENOUGH:.0%}")
     if result.error < 2 * found.reference.uncertainty:
-        reason += "; its error is the reference's own: give more --reference-steps to see it"
-    return Verdict(best, result, reason)
+        reasons.append("its error is the reference's own: give more --reference-steps to see it")
+    return Verdict(best, result, "; ".join(reasons))
+
+
+def _span(calls: Sequence[float]) -> str:
+    ends = dict.fromkeys((calls[0], calls[-1]))
+    return " to ".join(f"{count:.0f}" for count in ends)
 
 
 def _by_distribution(standings: Sequence[Standing]) -> Verdict:
