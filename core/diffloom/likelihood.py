@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from diffloom.pipeline import Pipeline
 
 UNCOUNTED_STEPS = 1000
-"""How many levels stand for those of a continuous schedule."""
+"""How many levels stand for those of a continuous schedule, evenly spaced in log-SNR."""
+LEAST_LOG_SNR = -14.0
+"""Where the even spacing begins, if the schedule ends without signal: what is noisier costs 1e-6 bits."""
 
 
 @torch.no_grad()
@@ -44,7 +46,7 @@ def picture_bits(
     """An upper bound on −log₂ p of each picture in bits per dimension, from one draw of noise at every level.
 
     `images_BCHW` are 8-bit pictures brought to [-1, 1]: each value one of 256, evenly spaced. `steps` None takes every
-    level that the model was trained on, and a thousand where they are not counted; fewer, evenly spaced, give the
+    level that the model was trained on, and a thousand where they are not counted; fewer give the
     bound of a walk of so many steps. `clip` clamps the predicted x₀, as `sampling.clip` does. Row b has the noise
     (seed, b). Conditions as in `Pipeline.sample`; the plain conditional model is judged, without guidance. Raises
     DiffloomError for an autoencoder's latents, whose likelihood says nothing of the pictures, and for what the model
@@ -73,18 +75,19 @@ def picture_bits(
 
 def _chain(pipeline: Pipeline, steps: int | None) -> tuple[Level, ...]:
     """Levels from the noisiest to the cleanest time, both included, then clean."""
-    axis = pipeline.schedule.axis
+    schedule, axis = pipeline.schedule, pipeline.schedule.axis
     count = steps or axis.count or UNCOUNTED_STEPS
     if count < 2 or (axis.count is not None and count > axis.count):
         most = "or more" if axis.count is None else f"to {axis.count}"
         raise DiffloomError(f"steps={steps}: the bound is told of 2 {most} steps")
-    shares = [number / (count - 1) for number in reversed(range(count))]
-    if axis.count is None:
-        times = [axis.at(share) for share in shares]
-    else:
-        times = [axis.whole(round(share * (axis.count - 1))) for share in shares]
-    *levels, _ = pipeline.schedule.levels(times)
-    return (*levels, CLEAN)
+    shares = [number / (count - 1) for number in range(count)]
+    if axis.count is not None:
+        times = [axis.whole(round((1 - share) * (axis.count - 1))) for share in shares]
+        return (*schedule.levels(times)[:-1], CLEAN)
+    noisiest, cleanest, _ = schedule.levels([axis.last, axis.first])
+    start, end = max(noisiest.log_snr, LEAST_LOG_SNR), cleanest.log_snr
+    between = [schedule.level(start + share * (end - start)) for share in shares[1:-1]]
+    return (noisiest, *between, cleanest, CLEAN)
 
 
 def _plain(pipeline: Pipeline, condition: Condition) -> Callable[[Tensor, Level], Denoised]:

@@ -161,3 +161,14 @@ def test_the_component_builds_it() -> None:
     component = LearnedRangeVariance()
     assert type(component.build()) is LearnedRange
     assert component.learned
+
+
+@pytest.mark.parametrize("raw", [-1.0, -0.3, 1.0])
+def test_into_the_clean_level_the_smaller_end_is_the_second_step_s(raw: float) -> None:
+    """improved-diffusion's first entry: from the clipped β̃₂ to β₁."""
+    levels = LINEAR.levels([1, 0])
+    least = Posterior.between(*levels[:2]).variance
+    given = given_by_network(torch.full((1, 1, 1, 1), raw, dtype=torch.float64))
+    found = LearnedRange().log_variance(levels[1], levels[2], given, least=least)
+    share = (raw + 1) / 2
+    assert float(found) == pytest.approx(share * math.log(1e-4) + (1 - share) * -9.816725, abs=5e-7)

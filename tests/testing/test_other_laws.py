@@ -7,85 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from diffloom.errors import DataError
-from diffloom.kinds import Data, DataInfo, Example, ImageInfo, Objective
-
-
-class Squared(Objective):
-    """The squared error, right or with one mistake."""
-
-    name = "squared"
-
-    mistake: str = ""
-    """Which."""
-
-    def build(self) -> Any:
-        bug = self.mistake
-
-        def loss(network: Any, x0: Tensor, *, process: Any, draws: Any) -> Tensor:
-            last = process.schedule.steps - 1
-            t_B = (draws.uniform("time") * process.schedule.steps).floor()
-            if bug == "past the end":
-                t_B = t_B + 1 + last
-            eps = draws.normal("noise", x0.shape[1:], dtype=x0.dtype)
-            if bug == "noise of its own":
-                eps = torch.randn(x0.shape, dtype=x0.dtype)
-            if bug == "the same each step":
-                eps, t_B = (
-                    draws.at(0).normal("noise", x0.shape[1:], dtype=x0.dtype),
-                    draws.at(0).uniform("time"),
-                )
-            alpha, sigma = (
-                f(t_B).view(-1, 1, 1, 1).to(x0.dtype)
-                for f in (process.schedule.alpha, process.schedule.sigma)
-            )
-            x_t = (sigma * x0 + alpha * eps) if bug == "alpha and sigma swapped" else alpha * x0 + sigma * eps
-            output = network(x_t, t_B if bug == "float64 times" else t_B.float())
-            target = process.prediction.target(x0, eps, alpha, sigma)
-            if bug == "predicts x0":
-                target = x0
-            if bug == "sign error":
-                target = -target
-            if bug == "detached":
-                output = output.detach()
-            error = (output - target).square().flatten(1).mean(1)
-            if bug == "one number":
-                return error.mean()
-            if bug == "relative to the batch":
-                return error / error.mean()
-            return error.double() if bug == "float64" else error
-
-        return loss
-
-
-def test_a_right_objective_passes(passes: Callable[..., None]) -> None:
-    passes(Squared)
-
-
-@pytest.mark.parametrize(
-    ("mistake", "check"),
-    [
-        ("one number", "gives_one_loss_each"),
-        ("float64", "gives_one_loss_each"),
-        ("float64 times", "gives_one_loss_each"),
-        ("past the end", "gives_one_loss_each"),
-        ("predicts x0", "is_least_for_a_perfect_network"),
-        ("sign error", "is_least_for_a_perfect_network"),
-        ("alpha and sigma swapped", "is_least_for_a_perfect_network"),
-        ("relative to the batch", "rows_are_independent"),
-        ("noise of its own", "rows_are_independent"),
-        ("the same each step", "draws_anew_each_step"),
-    ],
-)
-def test_a_mistake_in_an_objective_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:
-    caught(check, Squared, mistake=mistake)
-
-
-def test_a_detached_loss_is_caught(check_component: Any) -> None:
-    assert "trains_the_network" in {failure.check for failure in check_component(Squared, mistake="detached")}
+from diffloom.kinds import Data, DataInfo, Example, ImageInfo
 
 
 class Stripes(Data):

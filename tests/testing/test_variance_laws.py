@@ -49,6 +49,17 @@ class BetweenVariance:
         }
         return stds.get(bug, math.sqrt(math.sqrt(small * large)))
 
+    def log_variance(
+        self, current: Level, following: Level, denoised: Denoised, *, least: float
+    ) -> Tensor | float:
+        bug = self.mistake
+        if following.is_clean:
+            return {"its own least": -9.0, "no logarithm of 0": -math.inf}.get(bug, math.log(least))
+        std = self.std(current, following, denoised)
+        assert isinstance(std, float)
+        log_std = math.log(std)
+        return {"log std": log_std, "base 2": 2 * log_std / math.log(2)}.get(bug, 2 * log_std)
+
 
 def test_a_right_variance_passes(passes: Callable[..., None]) -> None:
     passes(Between)
@@ -61,24 +72,50 @@ class Learned(Between):
     learned = True
 
     def build(self) -> Any:
-        outer = self.mistake
+        bug = self.mistake
 
         class Interpolated:
             def std(self, current: Level, following: Level, denoised: Denoised) -> Tensor | float:
                 if following.is_clean:
                     return 0.0
                 assert denoised.variance_BCHW is not None
-                share = (denoised.variance_BCHW + 1) / 2 * (0 if outer == "deaf" else 1)
+                return torch.exp(self.log_variance(current, following, denoised, least=1.0) / 2)
+
+            def log_variance(
+                self, current: Level, following: Level, denoised: Denoised, *, least: float
+            ) -> Tensor:
+                assert denoised.variance_BCHW is not None
+                share = (denoised.variance_BCHW + 1) / 2 * (0 if bug == "deaf" else 1)
                 large = current.sigma**2 - (current.alpha / following.alpha) ** 2 * following.sigma**2
                 small = large * following.sigma**2 / current.sigma**2
-                return torch.exp((share * math.log(large) + (1 - share) * math.log(small)) / 2)
+                log_small = math.log(least if following.is_clean else small)
+                mixed: Tensor = share * math.log(large) + (1 - share) * log_small
+                if bug == "infinite where clean" and following.is_clean:
+                    return mixed / 0
+                if bug == "deaf where clean" and following.is_clean:
+                    return mixed * 0
+                return mixed.detach() if bug == "detached" else mixed
 
         return Interpolated()
 
 
-def test_a_learned_variance_passes(passes: Callable[..., None], caught: Callable[..., None]) -> None:
+def test_a_learned_variance_passes(passes: Callable[..., None]) -> None:
     passes(Learned)
-    caught("reads_what_is_learned", Learned, mistake="deaf")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "check"),
+    [
+        ("deaf", "reads_what_is_learned"),
+        ("infinite where clean", "tells_its_logarithm"),
+        ("detached", "trains_what_is_learned"),
+        ("deaf where clean", "trains_what_is_learned"),
+    ],
+)
+def test_a_mistake_in_a_learned_variance_is_caught(
+    caught: Callable[..., None], mistake: str, check: str
+) -> None:
+    caught(check, Learned, mistake=mistake)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +126,10 @@ def test_a_learned_variance_passes(passes: Callable[..., None], caught: Callable
         ("too large", "lies_between_small_and_large"),
         ("off by one", "lies_between_small_and_large"),
         ("negative", "is_positive_and_fits"),
+        ("log std", "tells_its_logarithm"),
+        ("base 2", "tells_its_logarithm"),
+        ("its own least", "tells_its_logarithm"),
+        ("no logarithm of 0", "tells_its_logarithm"),
     ],
 )
 def test_a_mistake_in_a_variance_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:
