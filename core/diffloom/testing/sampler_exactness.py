@@ -32,8 +32,8 @@ from diffloom.testing.closed_forms import (
 )
 from diffloom.testing.course import walked
 
-LARGE = (1, 1, 256, 256)
-"""65,536 pixels for what is tested by statistics."""
+LARGE = (1, 1, 128, 128)
+"""16,384 pixels for what is tested by statistics."""
 BOUND = 6.0
 """In standard errors. Four statistics at 20 levels of 5 tables: a right sampler fails with probability 8e-7."""
 PURE = Level(20.0, 0.0, 1.0)
@@ -76,12 +76,12 @@ def ends_where_the_levels_end(component: Sampler) -> None:
 def has_its_order(component: Sampler) -> None:
     """On the probability flow of normal data the error falls as steps^−`order`, within 0.25 of it.
 
-    The step into the clean level is no part of the flow; grids have 80 and 160 steps, where the steps are short enough
-    for the order to show.
+    The step into the clean level is no part of the flow. From 160 to 320 steps, where the steps are short enough for
+    the order to show: a fourth-order method comes within 0.3 at 80.
     """
     if component.order is None or component.own_steps:
         return
-    coarse, fine = (_flow_error(component, GaussianData(0.3, 0.5), steps) for steps in (80, 160))
+    coarse, fine = (_flow_error(component, GaussianData(0.3, 0.5), steps) for steps in (160, 320))
     order = math.log2(coarse / fine)
     expect(abs(order - component.order) <= 0.25, f"order {component.order}", f"{order:.2f}")
 
@@ -89,12 +89,13 @@ def has_its_order(component: Sampler) -> None:
 def is_exact_at_a_mixture(component: Sampler) -> None:
     """Two normal parts are drawn with their mean and spread by 160 steps; without fresh noise, point by point.
 
-    A deterministic sampler's error also falls with the steps, by its order less a half, or is rounding.
+    6 % of the spread are 3.8 standard errors of 4096 pixels, and 3 % of the weight are 4; the seeds are fixed. A
+    deterministic sampler's error also falls with the steps, by its order less a half, unless it is rounding.
     """
     data = MixtureData()
     if component.stochastic:
         levels = preserving(160)
-        start = data.at(levels[0], normal((1, 1, 128, 128), seed=11))
+        start = data.at(levels[0], normal((1, 1, 64, 64), seed=11))
         sample = walked(component.build(), start, levels, data)[-1].following_BCHW
         error = max(abs(sample.mean().item() - data.mean), abs(sample.std().item() - data.std)) / data.std
         expect(error <= 0.06, "mean and std of the mixture within 6 %", f"{error:.3g}")
@@ -121,22 +122,26 @@ def converges_for_gaussian_data(component: Sampler) -> None:
         start = data.at(levels[0], normal(LARGE, seed=11))
         sample = walked(component.build(), start, levels, data)[-1].following_BCHW
         errors[count] = max(abs(sample.mean().item() - 0.3), abs(sample.std().item() - 0.5)) / 0.5
-    floor = BOUND / math.sqrt(math.prod(LARGE))  # 0.023: what chance alone may do
+    floor = BOUND / math.sqrt(math.prod(LARGE))  # 0.047: what chance alone may do
     expect(errors[80] <= 0.1, "mean and std within 10 % at 80 steps", f"{errors[80]:.3g}")
     better = errors[80] <= max(0.5 * errors[20], floor)
     expect(better, f"half the error of 20 steps, {errors[20]:.3g}, at 80", f"{errors[80]:.3g}")
 
 
 def _flow_error(component: Sampler, data: GaussianData | MixtureData, steps: int) -> float:
-    """The largest distance from the probability flow's solution at the last noisy level, in its sigma plus the std.
+    """The largest distance from the probability flow's solution at 40 noisy levels, in standard deviations of x there.
 
-    The walk starts on the solution; `steps` steps lead to that level.
+    `steps` are 40 or a multiple. The walk starts on the solution; one of `own_steps` may have no noisy level, and answers
+    for the clean one. At a single level an error may pass through zero, or cancel against earlier ones.
     """
     levels, noise = preserving(steps + 1), torch.linspace(-2, 2, 9, dtype=torch.float64).view(1, 1, 3, 3)
+    errors = []
     arrived = walked(component.build(), data.at(levels[0], noise), levels, data)
-    (last,) = [step for step in arrived if step.next_level == levels[-2]] or [arrived[-1]]
-    wanted = data.at(last.next_level, noise)
-    return ((last.following_BCHW - wanted).abs().max() / (last.next_level.sigma + data.std)).item()
+    for step in arrived if component.own_steps else arrived[steps // 40 - 1 : -1 : steps // 40]:
+        level = step.next_level
+        distance = (step.following_BCHW - data.at(level, noise)).abs().max().item()
+        errors.append(distance / math.hypot(level.sigma, level.alpha * data.std))
+    return max(errors)
 
 
 def _expect_forward(
