@@ -20,9 +20,10 @@ class Walk(Protocol):
     """What a sampler builds: a generator of steps, so that progress, previews and cancelling belong to the caller."""
 
     def __call__(self, x_BCHW: Tensor, course: Course) -> Iterator[Step]:
-        """Walk x_BCHW from `course.levels[0]` to the last, clean or, where sampling says `end: first`, time 0.
+        """Walk x_BCHW from `course.levels[0]` to the last: clean or, where sampling says `end: first`, the first time.
 
-        Yields one `Step` for each level but the last; the last step's `following` is the sample. Rows never mix.
+        Yields one `Step` for each level but the last, unless the sampler takes `own_steps`; the last step's `following`
+        is the sample. Rows never mix. Raises ValueError for levels that it cannot honour.
         """
         ...
 

@@ -131,8 +131,8 @@ def converges_for_gaussian_data(component: Sampler) -> None:
 def _flow_error(component: Sampler, data: GaussianData | MixtureData, steps: int) -> float:
     """The largest distance from the probability flow's solution at 40 noisy levels, in standard deviations of x there.
 
-    `steps` are 40 or a multiple. The walk starts on the solution; one of `own_steps` may have no noisy level, and answers
-    for the clean one. At a single level an error may pass through zero, or cancel against earlier ones.
+    `steps` are 40 or a multiple. The walk starts on the solution; one of `own_steps` may have no noisy level, and is
+    judged by the clean one. At a single level an error may pass through zero, or cancel against earlier ones.
     """
     levels, noise = preserving(steps + 1), torch.linspace(-2, 2, 9, dtype=torch.float64).view(1, 1, 3, 3)
     errors = []
