@@ -19,9 +19,14 @@ class Leading(TimeSpacing):
 
     offset: NonNegativeInt = 0
     """Added to the number of every time."""
+    endpoint: bool = True
+    """Whether the cleanest time is visited; where not, one time more is spread and it is left out, as diffusers'
+    DPM-Solver, DEIS, SA-Solver and UniPC do."""
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times. Raises ValueError when the offset pushes one off the schedule."""
+        if not self.endpoint:
+            return self.model_copy(update={"endpoint": True}).times(axis=axis, steps=steps + 1)[:-1]
         if axis.count is None:
             if self.offset:
                 raise ValueError(f"offset {self.offset} counts times, and this schedule's are not counted")
@@ -60,8 +65,14 @@ class Linspace(TimeSpacing):
 
     name = "linspace"
 
+    endpoint: bool = True
+    """Whether the cleanest time is visited; where not, one time more is spread and it is left out, as diffusers'
+    DPM-Solver, DEIS, SA-Solver and UniPC do."""
+
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""
+        if not self.endpoint:
+            return Linspace().times(axis=axis, steps=steps + 1)[:-1]
         gaps = max(steps - 1, 1)
         if axis.count is None:
             return falling_shares(axis, [i / gaps for i in range(steps)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,53 +13,107 @@ from diffloom import config
 from diffloom.bridge.layouts.scheduler import read_scheduler, write_scheduler
 from diffloom.bridge.layouts.tables import signal_of
 from diffloom.config import Document
+from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
-from diffloom.process import CosineSchedule, LinearSchedule
+from diffloom.process import BetasSchedule, CosineSchedule, LinearSchedule
 from diffloom.registry import Registry
 
 REST = {
-    "image": {"size": 8},
+    "image": {"size": 16},
     "backbone": {"type": "unet", "channels": [8], "attention_resolutions": [], "norm_groups": 4},
 }
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
-CASES: list[tuple[str, dict[str, Any]]] = [
+TABLES: list[tuple[str, dict[str, Any]]] = [
     ("DDIMScheduler", {}),
     ("DDIMScheduler", {**SD, "steps_offset": 1, "clip_sample": False, "prediction_type": "v_prediction"}),
     ("DDIMScheduler", {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing"}),
     ("DDIMScheduler", {"clip_sample_range": 2, "prediction_type": "sample", "num_train_timesteps": 400}),
     ("DDPMScheduler", {"timestep_spacing": "linspace", "variance_type": "fixed_large"}),
     ("DDIMScheduler", {**SD, "steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}),
-    ("PNDMScheduler", {**SD, "steps_offset": 1, "skip_prk_steps": True}),
-    ("EulerDiscreteScheduler", {**SD, "timestep_spacing": "leading"}),
-    ("DPMSolverMultistepScheduler", SD),
+    (
+        "DDIMScheduler",
+        {
+            **SD,
+            "rescale_betas_zero_snr": True,
+            "prediction_type": "v_prediction",
+            "timestep_spacing": "trailing",
+        },
+    ),
+    ("DDPMScheduler", {"beta_schedule": "sigmoid"}),
+    ("DDPMScheduler", {"beta_schedule": "laplace"}),
 ]
+"""Schedulers whose times are whole, with all that they may say."""
+SIGMAS: list[tuple[str, dict[str, Any], str]] = [
+    ("EulerDiscreteScheduler", {**SD, "timestep_spacing": "leading", "steps_offset": 1}, "euler"),
+    ("EulerDiscreteScheduler", {**SD, "use_karras_sigmas": True}, "euler"),
+    (
+        "EulerDiscreteScheduler",
+        {**SD, "use_exponential_sigmas": True, "sigma_min": 0.1, "sigma_max": 10.0},
+        "euler",
+    ),
+    ("EulerDiscreteScheduler", {**SD, "use_beta_sigmas": True}, "euler"),
+    ("EulerAncestralDiscreteScheduler", {**SD, "timestep_spacing": "trailing"}, "euler_ancestral"),
+    ("LMSDiscreteScheduler", {**SD, "use_karras_sigmas": True}, "lms"),
+    ("DPMSolverMultistepScheduler", SD, "dpmpp_2m"),
+    ("DPMSolverMultistepScheduler", {**SD, "timestep_spacing": "leading", "steps_offset": 1}, "dpmpp_2m"),
+    ("DPMSolverMultistepScheduler", {**SD, "use_lu_lambdas": True, "solver_type": "heun"}, "dpmpp_2m"),
+    ("DPMSolverMultistepScheduler", {**SD, "solver_order": 3, "timestep_spacing": "trailing"}, "dpmpp_3m"),
+    ("DPMSolverMultistepScheduler", {**SD, "algorithm_type": "sde-dpmsolver++"}, "dpmpp_2m_sde"),
+    ("UniPCMultistepScheduler", {**SD, "solver_order": 3, "solver_type": "bh1"}, "unipc"),
+    ("DEISMultistepScheduler", {**SD, "use_karras_sigmas": True, "lower_order_final": False}, "deis"),
+    ("EDMEulerScheduler", {"sigma_max": 50.0, "rho": 5.0}, "euler"),
+    ("EDMDPMSolverMultistepScheduler", {"sigma_schedule": "exponential", "sigma_data": 0.7}, "dpmpp_2m"),
+    ("FlowMatchEulerDiscreteScheduler", {}, "euler"),
+    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, "euler"),
+]
+"""Schedulers whose grid is their `sigmas`, and our sampler."""
+name_of = lambda value: str(value)[:60]  # noqa: E731
 
 
-def described(given: dict[str, Any], registry: Registry) -> Document:
+def given(diffusers: ModuleType, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The whole configuration that such a scheduler writes."""
+    return {**getattr(diffusers, name)(**options).config, "_class_name": name}
+
+
+def described(said: dict[str, Any], registry: Registry) -> Document:
     """The document of a scheduler's configuration, beside a network that does not matter."""
-    sections = read_scheduler(given, place="here").sections
+    sections = read_scheduler(said, place="here").sections
     document = config.load({**REST, **sections}, registry=registry).document
     assert isinstance(document, Document)
     return document
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value)[:40])
-def test_schedule_and_times(
+def conditional(document: Document, registry: Registry) -> Document:
+    """With a condition, whose pipelines take any scheduler."""
+    loaded = config.load(
+        {
+            **REST,
+            **{key: plain(getattr(document, key)) for key in ("schedule", "prediction", "sampling")},
+            "conditioners": {"label": {"type": "class_label", "classes": 3}},
+        },
+        registry=registry,
+    ).document
+    assert isinstance(loaded, Document)
+    return loaded
+
+
+@pytest.mark.parametrize(("name", "options"), TABLES, ids=name_of)
+def test_tables_and_times(
     name: str, options: dict[str, Any], diffusers: ModuleType, registry: Registry
 ) -> None:
     theirs = getattr(diffusers, name)(**options)
-    document = described({**theirs.config, "_class_name": name}, registry)
-    # theirs multiply up to 1000 factors in float32
+    document = described(given(diffusers, name, options), registry)
+    # theirs multiply up to 1000 factors in float32, and rescaling takes what is left of a difference
     torch.testing.assert_close(
-        signal_of(document.schedule.build()).float(), theirs.alphas_cumprod, rtol=3e-5, atol=1e-8
+        signal_of(document.schedule.build()).float(), theirs.alphas_cumprod, rtol=5e-5, atol=1e-7
     )
-    if name in ("DDIMScheduler", "DDPMScheduler"):
-        theirs.set_timesteps(20)
-        times = document.sampling.spacing.times(length=document.schedule.length, steps=20)
-        assert [int(t) for t in times] == theirs.timesteps.tolist()
-        assert document.sampling.sampler.name == name[:4].lower()
-        wanted = theirs.config.clip_sample_range if theirs.config.clip_sample else None
-        assert document.sampling.clip == wanted
+    theirs.set_timesteps(20)
+    spacing: Any = document.sampling.spacing
+    times = spacing.times(axis=document.schedule.axis, steps=20)
+    assert [int(t) for t in times] == theirs.timesteps.tolist()
+    assert document.sampling.sampler.name == name[:4].lower()
+    wanted = theirs.config.clip_sample_range if theirs.config.clip_sample else None
+    assert document.sampling.clip == wanted
     words = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
     assert document.prediction.name == words[theirs.config.prediction_type]
     last = getattr(theirs, "final_alpha_cumprod", torch.tensor(1.0))  # where their last step goes
@@ -66,12 +121,40 @@ def test_schedule_and_times(
     assert document.variance.name == options.get("variance_type", "fixed_small")
 
 
-@pytest.mark.parametrize(("name", "options"), CASES[:6], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("name", "options", "sampler"), SIGMAS, ids=name_of)
+def test_samplers_and_sigmas(
+    name: str, options: dict[str, Any], sampler: str, diffusers: ModuleType, registry: Registry
+) -> None:
+    """The grid of twelve steps: sigma/alpha, or sigma of a flow."""
+    theirs = getattr(diffusers, name)(**options)
+    document = described(given(diffusers, name, options), registry)
+    assert document.sampling.sampler.name == sampler
+    theirs.set_timesteps(12)
+    schedule = document.schedule.build(space=document.space_info)
+    levels = document.sampling.spacing.levels(schedule, steps=12)
+    ours = [level.sigma if name.startswith("Flow") else level.ratio for level in levels]
+    # float32 tables, and of Euler's beta quantiles of them
+    np.testing.assert_allclose(ours, theirs.sigmas[:12].double(), rtol=1e-4)
+    assert (theirs.sigmas[12] == 0) == (document.sampling.end == "clean")
+    (first, _) = schedule.levels([schedule.axis.first])
+    wanted = 0.0 if document.sampling.end == "clean" else first.ratio
+    assert float(theirs.sigmas[12]) == pytest.approx(wanted, rel=1e-4)
+    for field in ("solver_order", "solver_type", "lower_order_final"):
+        said = theirs.config.get(field)
+        if said is not None and hasattr(document.sampling.sampler, field) and sampler != "dpmpp_3m":
+            assert getattr(document.sampling.sampler, field) == said
+    if name.startswith("EDM"):
+        assert document.prediction.name == "edm"
+        assert document.prediction.sigma_data == theirs.config.sigma_data  # type: ignore[attr-defined]
+    if name.startswith("Flow"):
+        assert document.prediction.name == "flow"
+
+
+@pytest.mark.parametrize(("name", "options"), TABLES[:6], ids=name_of)
 def test_there_and_back(
     name: str, options: dict[str, Any], diffusers: ModuleType, registry: Registry
 ) -> None:
-    given = {**getattr(diffusers, name)(**options).config, "_class_name": name}
-    document = described(given, registry)
+    document = described(given(diffusers, name, options), registry)
     written, _ = write_scheduler(document)
     assert described(written, registry) == document
     again = getattr(diffusers, written["_class_name"]).from_config(written)
@@ -81,11 +164,65 @@ def test_there_and_back(
         assert torch.equal(again.final_alpha_cumprod, before.final_alpha_cumprod)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"), [(n, o) for n, o, _ in SIGMAS if "sigma_max" not in o or n[:3] == "EDM"], ids=name_of
+)
+def test_samplers_there_and_back(
+    name: str, options: dict[str, Any], diffusers: ModuleType, registry: Registry
+) -> None:
+    """A model with a condition keeps its sampler, and theirs, made from what is written, has the same sigmas."""
+    document = conditional(described(given(diffusers, name, options), registry), registry)
+    written, told = write_scheduler(document)
+    assert told == ()
+    assert written["_class_name"] == name
+    again = getattr(diffusers, name).from_config(written)
+    before = getattr(diffusers, name)(**options)
+    again.set_timesteps(9)
+    before.set_timesteps(9)
+    torch.testing.assert_close(again.sigmas, before.sigmas, rtol=1e-5, atol=0)
+    assert described(written, registry).sampling == document.sampling
+    assert described(written, registry).schedule == document.schedule
+
+
+def test_a_shift_by_size_there_and_back(diffusers: ModuleType, registry: Registry) -> None:
+    said = given(
+        diffusers, "FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "max_shift": 1.2}
+    )
+    document = described(said, registry)
+    shift: Any = document.schedule.shift  # type: ignore[attr-defined]
+    assert (shift.rule, shift.base, shift.max, shift.base_tokens, shift.max_tokens) == (
+        "linear",
+        0.5,
+        1.2,
+        256,
+        4096,
+    )
+    written, _ = write_scheduler(document)
+    assert written["use_dynamic_shifting"] is True
+    assert described(written, registry) == document
+
+
+def test_zero_terminal_snr_there_and_back(diffusers: ModuleType, registry: Registry) -> None:
+    """DDIM keeps the switch; Euler, whose own leaves 2⁻²⁴ of the signal, is given the betas."""
+    document = described(given(diffusers, "DDIMScheduler", TABLES[6][1]), registry)
+    assert document.schedule.zero_snr
+    written, _ = write_scheduler(document)
+    assert written["rescale_betas_zero_snr"] is True
+    assert described(written, registry).schedule == document.schedule
+    sampling = document.sampling.model_copy(update={"sampler": registry.find("sampler", "euler")()})
+    euler, _ = write_scheduler(conditional(document.model_copy(update={"sampling": sampling}), registry))
+    assert euler["_class_name"] == "EulerDiscreteScheduler"
+    assert euler["trained_betas"][-1] == 1.0
+
+
 def test_betas_by_themselves(diffusers: ModuleType, registry: Registry) -> None:
+    """Those of a schedule that has a name are that schedule; others are themselves."""
     for schedule in (LinearSchedule(), CosineSchedule(steps=50)):
         betas = [float(beta) for beta in schedule.betas()]
-        theirs = diffusers.DDIMScheduler(trained_betas=betas, num_train_timesteps=len(betas))
-        assert described({**theirs.config, "_class_name": "DDIMScheduler"}, registry).schedule == schedule
+        said = given(diffusers, "DDIMScheduler", {"trained_betas": betas, "num_train_timesteps": len(betas)})
+        assert described(said, registry).schedule == schedule
+    said = given(diffusers, "DDIMScheduler", {"trained_betas": [0.1, 0.5, 0.2], "num_train_timesteps": 3})
+    assert described(said, registry).schedule == BetasSchedule(values=(0.1, 0.5, 0.2))
 
 
 def test_a_schedule_without_a_name_there_becomes_its_betas(diffusers: ModuleType, registry: Registry) -> None:
@@ -99,30 +236,132 @@ def test_a_schedule_without_a_name_there_becomes_its_betas(diffusers: ModuleType
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rescale_betas_zero_snr": True}, "zero terminal SNR, which diffloom does not have yet"),
-        ({"thresholding": True}, "dynamic thresholding, which diffloom does not have"),
-        ({"beta_schedule": "sigmoid"}, "beta_schedule 'sigmoid' is none of linear, scaled_linear"),
+        ({"snr_shift_scale": 3.0}, "a table with a part of its signal, which diffloom does not have"),
+        ({"timestep_type": "continuous"}, r"a table whose network is shown ln\(sigma\)/4"),
+        ({"use_flow_sigmas": True}, "a flow on the times of a table"),
+        ({"beta_schedule": "quadratic"}, "beta_schedule 'quadratic' is none of linear, scaled_linear"),
         ({"prediction_type": "flow"}, "prediction_type 'flow' is none of epsilon, sample, v_prediction"),
         ({"variance_type": "learned"}, "variance_type 'learned' is none of fixed_small"),
         ({"timestep_spacing": "karras"}, "timestep_spacing 'karras' is none of leading"),
-        ({"trained_betas": [0.1, 0.5, 0.2]}, "is none of linear, scaled_linear and cosine"),
-        ({"beta_schedule": None, "_class_name": "FlowMatchEulerDiscreteScheduler"}, "says no beta_schedule"),
+        ({"trained_betas": [0.1, -0.5, 0.2]}, "trained_betas: Input should be greater than 0"),
+        ({"beta_schedule": None, "_class_name": "IPNDMScheduler"}, "says no beta_schedule"),
+        (
+            {"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True},
+            "a flow from noise to data",
+        ),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift_terminal": 0.1}, "an end of its own"),
+        (
+            {
+                "_class_name": "FlowMatchEulerDiscreteScheduler",
+                "use_dynamic_shifting": True,
+                "time_shift_type": "linear",
+            },
+            "a shift by μ itself",
+        ),
+        ({"_class_name": "EDMEulerScheduler", "prediction_type": "v_prediction"}, "with the sign turned"),
     ],
 )
 def test_what_is_no_process_of_ours(changes: dict[str, Any], message: str) -> None:
-    given = {"_class_name": "DDIMScheduler", **SD, **changes}
+    said = {"_class_name": "DDIMScheduler", **SD, **changes}
     with pytest.raises(CheckpointError, match=message):
-        read_scheduler({key: value for key, value in given.items() if value is not None}, place="here")
+        read_scheduler({key: value for key, value in said.items() if value is not None}, place="here")
 
 
-@pytest.mark.parametrize("said", [{}, {"set_alpha_to_one": False}], ids=["by default", "said"])
-def test_what_stands_for_another_sampler_is_told(said: dict[str, Any]) -> None:
-    told = "\n".join(read_scheduler({"_class_name": "PNDMScheduler", **SD, **said}, place="x").told)
-    assert "PNDMScheduler is drawn from with ddim, 50 steps" in told
-    assert "the last step ends at the schedule's first time" in told
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            {"_class_name": "KarrasVeScheduler"},
+            "KarrasVeScheduler is drawn from with ddim, which stands for it",
+        ),
+        (
+            {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"},
+            "DPMSolverMultistepScheduler is drawn from with ddim",
+        ),
+        (
+            {"_class_name": "PNDMScheduler"},
+            "plms starts with one call more, and not with the Runge-Kutta steps",
+        ),
+        ({"_class_name": "PNDMScheduler"}, "the last step ends at the schedule's first time"),
+        ({"_class_name": "LCMScheduler"}, "theirs visits times of a grid of 50"),
+        ({"_class_name": "EulerDiscreteScheduler"}, "theirs visits fractional times; linspace rounds them"),
+        (
+            {
+                "_class_name": "EulerDiscreteScheduler",
+                "use_karras_sigmas": True,
+                "timestep_spacing": "leading",
+            },
+            "the ends of karras are the schedule's; theirs are those of its leading times",
+        ),
+        (
+            {"_class_name": "DDIMScheduler", "thresholding": True},
+            "thresholding with sample_max_value 1 is plain clipping",
+        ),
+        (
+            {"_class_name": "DDIMScheduler", "thresholding": True, "sample_max_value": 4.0},
+            "dynamic thresholding without the bound of sample_max_value 4",
+        ),
+        (
+            {"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -5.1},
+            "lambda_min_clipped is left out",
+        ),
+    ],
+)
+def test_what_is_otherwise_is_told(said: dict[str, Any], told: str) -> None:
+    assert told in "\n".join(read_scheduler({**SD, **said}, place="x").told)
+
+
+def test_thresholding_becomes_a_correction(registry: Registry) -> None:
+    said = {"_class_name": "DDIMScheduler", **SD, "thresholding": True, "sample_max_value": 9.0}
+    document = described({**said, "dynamic_thresholding_ratio": 0.99}, registry)
+    (correction,) = document.sampling.corrections
+    assert (correction.name, correction.percentile) == ("dynamic_threshold", 99.0)  # type: ignore[attr-defined]
+    assert document.sampling.clip is None
+    clipped = described({**said, "sample_max_value": 1.0}, registry)
+    assert (clipped.sampling.corrections, clipped.sampling.clip) == ((), 1.0)
+
+
+def test_what_stands_for_a_sampler_of_ours_is_told(registry: Registry) -> None:
+    """Theirs have no predictor-corrector; and their pipelines without conditions know DDIM and DDPM alone."""
+    document = described({"_class_name": "DDIMScheduler", **SD, "clip_sample": False}, registry)
+    for name in ("euler", "predictor_corrector"):
+        sampling = document.sampling.model_copy(update={"sampler": registry.find("sampler", name)()})
+        changed = document.model_copy(update={"sampling": sampling})
+        written, told = write_scheduler(changed if name == "euler" else conditional(changed, registry))
+        assert written["_class_name"] == "DDIMScheduler"
+        assert told == (f"sampler diffloom/{name}: a DDIMScheduler stands for it",)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"schedule": "vp"}, "schedule diffloom/vp: DDIMScheduler has a table, and this schedule has none"),
+        ({"prediction": "score"}, "prediction diffloom/score: diffusers has no such prediction_type"),
+        ({"sampling": {"sampler": "ddim", "steps": 5, "spacing": "quadratic"}}, "has no such spacing"),
+        (
+            {"sampling": {"sampler": "ddim", "steps": 5, "spacing": "karras"}},
+            "DDIMScheduler has no such spacing",
+        ),
+        ({"schedule": {"type": "flow", "first": 0.0123}, "prediction": "flow"}, r"no whole part of 1"),
+        (
+            {"schedule": "flow", "prediction": "v"},
+            "prediction diffloom/v: diffusers has no such prediction_type",
+        ),
+    ],
+)
+def test_what_theirs_cannot_say_is_refused(section: dict[str, Any], message: str, registry: Registry) -> None:
+    base = {
+        "schedule": "linear",
+        "prediction": "v",
+        "sampling": {"sampler": "ddim", "steps": 5, "spacing": "linspace"},
+    }
+    document = config.load({**REST, **base, **section}, registry=registry).document
+    assert isinstance(document, Document)
+    with pytest.raises(CheckpointError, match=message):
+        write_scheduler(document)
 
 
 def test_ancestral_sampling_ends_clean_whatever_stands_beside() -> None:
     """Published folders keep the keys of schedulers they once had; DDPMScheduler does not look at this one."""
-    given = {"_class_name": "DDPMScheduler", **SD, "set_alpha_to_one": False}
-    assert read_scheduler(given, place="x").sections["sampling"]["end"] == "clean"
+    said = {"_class_name": "DDPMScheduler", **SD, "set_alpha_to_one": False}
+    assert read_scheduler(said, place="x").sections["sampling"]["end"] == "clean"

@@ -6,19 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from diffloom.bridge.layouts.tables import betas_of, schedule_of
+from diffloom.bridge.layouts.scheduler_noise import PREDICTIONS, read_noise, word, write_schedule
+from diffloom.bridge.layouts.scheduler_walk import read_sampler, read_spacing, write_sampler, write_spacing
 from diffloom.config.document import Document
 from diffloom.config.plain import plain
 from diffloom.errors import CheckpointError
 from diffloom.kinds import Schedule
-from diffloom.process.schedules import BetaSchedule, LinearSchedule, ScaledLinearSchedule
-from diffloom.process.signal_schedules import CosineSchedule
+from diffloom.process import EDMPrediction, EDMSchedule, FlowSchedule
 
-PREDICTIONS = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
-"""Their `prediction_type` → our prediction."""
-SPACINGS = ("leading", "trailing", "linspace")
 VARIANCES = {
     "fixed_small": "fixed_small",
     "fixed_small_log": "fixed_small",
@@ -31,11 +26,8 @@ CLIPPING = ("DDIMScheduler", "DDPMScheduler")
 """Schedulers that clip unless they are told not to; the others never do."""
 SHORT = ("PNDMScheduler",)
 """Schedulers that end at the first time unless they are told not to."""
-REFUSED = {
-    "rescale_betas_zero_snr": "a schedule rescaled to zero terminal SNR, which diffloom does not have yet",
-    "thresholding": "dynamic thresholding, which diffloom does not have",
-}
-"""Switches that make another process, and what they switch on."""
+NEVER_CLEAN = ("DEISMultistepScheduler",)
+"""Schedulers that end at the first time whatever they are told."""
 
 
 @dataclass(frozen=True)
@@ -53,126 +45,134 @@ def read_scheduler(config: Mapping[str, Any], *, place: str, steps: int | None =
     Raises CheckpointError for a process that we do not have.
     """
     name = str(config.get("_class_name", "a scheduler"))
-    for switch, what in REFUSED.items():
-        if config.get(switch):
-            raise CheckpointError(f"{place}: {switch}: this model needs {what}; nothing was loaded")
-    schedule = _schedule(config, place)
+    schedule, prediction = read_noise(config, place=place)
+    sampler, told_sampler = read_sampler(config)
+    spacing, told_spacing = read_spacing(config, place)
     ancestral = name == "DDPMScheduler"
-    spacing = _word(config, "timestep_spacing", "leading", SPACINGS, place)
-    section: dict[str, Any] = {"type": spacing}
-    if spacing == "leading":
-        section["offset"] = config.get("steps_offset", 0)
-    clips = config.get("clip_sample", name in CLIPPING)
-    prediction = PREDICTIONS[_word(config, "prediction_type", "epsilon", PREDICTIONS, place)]
-    variance = VARIANCES[_word(config, "variance_type", "fixed_small", VARIANCES, place)]
-    stops = not ancestral and config.get("set_alpha_to_one", name not in SHORT) is False
-    steps = schedule.steps if ancestral else min(steps or 50, schedule.steps)
+    count = schedule.axis.count
+    if ancestral:
+        assert count is not None, "DDPM has a table"
+        steps = count
+    else:
+        steps = min(steps or 50, count or 50)
+    clip, corrections, told_range = _range(config, name)
     sections = {
         "schedule": plain(schedule),
-        "prediction": prediction,
-        "variance": variance,
+        "prediction": prediction if isinstance(prediction, str) else plain(prediction),
+        "variance": VARIANCES[word(config, "variance_type", "fixed_small", VARIANCES, place)],
         "sampling": {
-            "sampler": "ddpm" if ancestral else "ddim",
+            "sampler": sampler if len(sampler) > 1 else sampler["type"],
             "steps": steps,
-            "spacing": section,
-            "end": "first" if stops else "clean",
-            "clip": float(config.get("clip_sample_range", 1.0)) if clips else None,
+            "spacing": spacing,
+            "end": "first" if _stops(config, name) else "clean",
+            "clip": clip,
+            **({"corrections": corrections} if corrections else {}),
         },
     }
-    return Mathematics(sections, tuple(_told(config, name, sections)))
+    told = (*_told(schedule, sections), *told_sampler, *told_spacing, *told_range)
+    return Mathematics(sections, told)
 
 
-def _told(config: Mapping[str, Any], name: str, sections: Mapping[str, Any]) -> Iterator[str]:
-    schedule, sampling = sections["schedule"], sections["sampling"]
-    fields = ", ".join(f"{key} {value}" for key, value in schedule.items() if key != "type")
-    yield f"scheduler: schedule {schedule['type']} ({fields}), prediction {sections['prediction']}"
-    if name not in CLIPPING:
-        yield f"scheduler: {name} is drawn from with {sampling['sampler']}, {sampling['steps']} steps"
+def _stops(config: Mapping[str, Any], name: str) -> bool:
+    """Whether the walk ends at the first time; DDPMScheduler does not look at such keys."""
+    if name == "DDPMScheduler":
+        return False
+    if name in NEVER_CLEAN or config.get("final_sigmas_type", "zero") == "sigma_min":
+        return True
+    return config.get("set_alpha_to_one", name not in SHORT) is False
+
+
+def _range(
+    config: Mapping[str, Any], name: str
+) -> tuple[float | None, list[dict[str, Any]], tuple[str, ...]]:
+    """What keeps the predicted x₀ in its range: clip, corrections, and what is told of them."""
+    if config.get("thresholding"):
+        largest = float(config.get("sample_max_value", 1.0))
+        if largest <= 1:
+            return 1.0, [], ("scheduler: thresholding with sample_max_value 1 is plain clipping",)
+        percentile = 100 * float(config.get("dynamic_thresholding_ratio", 0.995))
+        told = f"scheduler: dynamic thresholding without the bound of sample_max_value {largest:g}"
+        return None, [{"type": "dynamic_threshold", "percentile": percentile}], (told,)
+    clips = config.get("clip_sample", name in CLIPPING)
+    return float(config.get("clip_sample_range", 1.0)) if clips else None, [], ()
+
+
+def _told(schedule: Schedule, sections: Mapping[str, Any]) -> Iterator[str]:
+    sampling, prediction = sections["sampling"], sections["prediction"]
+    fields = ", ".join(f"{key} {_brief(value)}" for key, value in plain(schedule).items() if key != "type")
+    said = prediction if isinstance(prediction, str) else prediction["type"]
+    yield f"scheduler: schedule {schedule.canonical} ({fields}), prediction {said}"
+    sampler = sampling["sampler"] if isinstance(sampling["sampler"], str) else sampling["sampler"]["type"]
+    yield f"scheduler: drawn from with {sampler}, {sampling['steps']} steps"
     if sampling["end"] == "first":
-        yield "scheduler: the last step ends at the schedule's first time (set_alpha_to_one is false)"
+        yield "scheduler: the last step ends at the schedule's first time"
 
 
-def _schedule(config: Mapping[str, Any], place: str) -> BetaSchedule:
-    length = config.get("num_train_timesteps", 1000)
-    if (betas := config.get("trained_betas")) is not None:
-        return schedule_of({"betas": torch.tensor(betas, dtype=torch.float32)}, place=place)
-    if "beta_schedule" not in config:
-        raise CheckpointError(
-            f"{place}: {config.get('_class_name', 'this scheduler')} says no beta_schedule, and diffloom has no "
-            "schedule of its kind; nothing was loaded"
-        )
-    word = _word(config, "beta_schedule", "", ("linear", "scaled_linear", "squaredcos_cap_v2"), place)
-    if word == "squaredcos_cap_v2":
-        return CosineSchedule(steps=length)
-    ends = {"beta_start": float(config["beta_start"]), "beta_end": float(config["beta_end"])}
-    kind: type[LinearSchedule | ScaledLinearSchedule] = (
-        LinearSchedule if word == "linear" else ScaledLinearSchedule
-    )
-    return kind(steps=length, **ends)
-
-
-def _word(config: Mapping[str, Any], key: str, default: str, known: Any, place: str) -> str:
-    word = config.get(key) or default  # null is their word for nothing said
-    if word not in known:
-        raise CheckpointError(f"{place}: {key} {word!r} is none of {', '.join(known)}; nothing was loaded")
-    return str(word)
+def _brief(value: Any) -> str:
+    return f"[{len(value)} numbers]" if isinstance(value, list) else str(value)
 
 
 def write_scheduler(document: Document) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The configuration of their scheduler that draws as the document says, and what it leaves unsaid.
 
-    Raises CheckpointError for a prediction or a schedule that theirs do not have.
+    Raises CheckpointError for a prediction, a schedule or a spacing that theirs do not have.
     """
     sampling = document.sampling
-    ancestral = sampling.sampler.name == "ddpm"
-    words = {ours: theirs for theirs, ours in PREDICTIONS.items()}
-    if document.prediction.name not in words:
-        raise CheckpointError(
-            f"prediction {document.prediction.canonical}: diffusers has no such prediction_type"
-        )
+    name, keys, told = _class(document)
     config: dict[str, Any] = {
-        "_class_name": "DDPMScheduler" if ancestral else "DDIMScheduler",
-        **_betas(document.schedule),
-        "num_train_timesteps": document.schedule.axis.count,
-        "prediction_type": words[document.prediction.name],
+        "_class_name": name,
+        **write_schedule(document.schedule, name),
+        **_prediction(document),
         "clip_sample": sampling.clip is not None,
         "clip_sample_range": 1.0 if sampling.clip is None else sampling.clip,
-        "timestep_spacing": sampling.spacing.name,
-        "steps_offset": getattr(sampling.spacing, "offset", 0),
         "thresholding": False,
-        "rescale_betas_zero_snr": False,
+        **keys,
     }
-    if sampling.spacing.name not in SPACINGS:
-        raise CheckpointError(f"spacing {sampling.spacing.canonical}: diffusers has no such timestep_spacing")
-    told = []
-    if ancestral:
+    config.setdefault("rescale_betas_zero_snr", False)
+    spacing, of_spacing = write_spacing(sampling.spacing, name)
+    config |= spacing
+    told += of_spacing
+    if name == "DDPMScheduler":
         config["variance_type"] = document.variance.name
-    else:
-        config["set_alpha_to_one"] = sampling.end == "clean"
-        if sampling.sampler.name != "ddim":
-            told.append(f"sampler {sampling.sampler.canonical}: a DDIMScheduler stands for it")
-        if sampling.clip is not None:
-            told.append("clipping: the same pictures come with use_clipped_model_output=True")
-    return config, tuple(told)
-
-
-def _betas(schedule: Schedule) -> dict[str, Any]:
-    if isinstance(schedule, LinearSchedule | ScaledLinearSchedule):
-        return {
-            "beta_schedule": schedule.name,
-            "beta_start": schedule.beta_start,
-            "beta_end": schedule.beta_end,
-        }
-    if schedule.axis.count is None:
-        raise CheckpointError(
-            f"schedule {schedule.canonical}: diffusers' schedulers have tables, and it has none"
+        return config, told
+    config["set_alpha_to_one"] = sampling.end == "clean"
+    if "DPMSolver" in name or "UniPC" in name or "Euler" in name:
+        config["final_sigmas_type"] = "zero" if sampling.end == "clean" else "sigma_min"
+    if name in NEVER_CLEAN and sampling.end == "clean":
+        told += (f"end: {name} ends at the first time",)
+    if sampling.clip is not None:
+        told += (
+            ("clipping: the same pictures come with use_clipped_model_output=True",)
+            if name == "DDIMScheduler"
+            else (f"clipping: {name} does not clip",)
         )
-    if schedule == CosineSchedule(steps=schedule.axis.count):
-        return {"beta_schedule": "squaredcos_cap_v2", "beta_start": 0.0001, "beta_end": 0.02}
-    built = schedule.build()
-    times = torch.arange(schedule.axis.count, dtype=torch.float64)
-    if not torch.allclose(
-        built.alpha(times) ** 2 + built.sigma(times) ** 2, torch.ones(1, dtype=torch.float64)
-    ):
-        raise CheckpointError(f"schedule {schedule.canonical}: diffusers' schedulers preserve the variance")
-    return {"beta_schedule": "linear", "trained_betas": betas_of(built).tolist()}
+    if sampling.corrections:
+        told += ("corrections: theirs has none of them",)
+    return config, told
+
+
+def _class(document: Document) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+    """Their class, the keys that make it our sampler, and what is told of it."""
+    sampler, schedule = document.sampling.sampler, document.schedule
+    edm, flow = isinstance(schedule, EDMSchedule), isinstance(schedule, FlowSchedule)
+    found = write_sampler(sampler, table=not (edm or flow), edm=edm)
+    unconditional = not document.conditioners and not (edm or flow)
+    if unconditional and sampler.name != "ddpm":
+        found = ("DDIMScheduler", {})  # their pipelines without conditions know these two
+    if found is not None and not (unconditional and sampler.name not in ("ddim", "ddpm")):
+        return (*found, ())
+    stands = "EDMEulerScheduler" if edm else "FlowMatchEulerDiscreteScheduler" if flow else "DDIMScheduler"
+    return stands, {}, (f"sampler {sampler.canonical}: {'an' if edm else 'a'} {stands} stands for it",)
+
+
+def _prediction(document: Document) -> dict[str, Any]:
+    prediction = document.prediction
+    edm, flow = isinstance(document.schedule, EDMSchedule), isinstance(document.schedule, FlowSchedule)
+    if edm and isinstance(prediction, EDMPrediction):
+        return {"prediction_type": "epsilon", "sigma_data": prediction.sigma_data}
+    if flow and prediction.name == "flow":
+        return {}
+    words = {ours: theirs for theirs, ours in PREDICTIONS.items() if theirs != "flow_prediction"}
+    if edm or flow or prediction.name not in words:
+        raise CheckpointError(f"prediction {prediction.canonical}: diffusers has no such prediction_type")
+    return {"prediction_type": words[prediction.name]}
