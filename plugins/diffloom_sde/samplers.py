@@ -37,8 +37,8 @@ class SDESampler(Sampler):
 
     @property
     def order(self) -> int | None:
-        """The solver's, unless noise is added."""
-        return None if self.stochastic else self.solver_order
+        """The solver's, where it solves the probability flow."""
+        return self.solver_order if self.eta == 0 else None
 
     @property
     def stochastic(self) -> bool:
@@ -79,7 +79,7 @@ class DPMpp2MSDESampler(SDESampler):
 
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
-        return (cls(), cls(eta=0.0), cls(solver_type="heun"), cls(solver_type="heun", eta=0.0))
+        return (cls(), cls(solver_type="heun", eta=0.0))
 
     def build(self) -> DPMpp2MSDE:
         """The walk."""
@@ -98,12 +98,12 @@ class DPMpp3MSDESampler(SDESampler):
 
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
-        return (cls(), cls(eta=0.0), cls(solver_type="published", eta=0.0))
+        return (cls(), cls(solver_type="published", eta=0.0))
 
     @property
     def order(self) -> int | None:
-        """3, or 2 as published, unless noise is added."""
-        return None if self.stochastic else {"taylor": 3, "published": 2}[self.solver_type]
+        """3, or 2 as published, where it solves the probability flow."""
+        return {"taylor": 3, "published": 2}[self.solver_type] if self.eta == 0 else None
 
     def build(self) -> DPMpp3MSDE:
         """The walk."""
