@@ -92,7 +92,14 @@ def test_a_file_without_use_is_told_what_to_write(acme_moon: Run, tmp_path: Path
     (tmp_path / "bare.yaml").write_text(text)
     told = acme_moon("-m", "diffloom", "config", "check", "bare.yaml", cwd=tmp_path, fails=True)
     assert "unknown space 'haar'; write 'acme-moon/haar', or put 'acme-moon' in the file's `use:`" in told
-    assert "unknown sampler 'dpmpp_2m'" in told, "every problem at once"
+    assert "unknown backbone 'film_net'" in told, "every problem at once"
+
+
+def test_a_name_that_both_have_must_be_written_in_full(acme_moon: Run, tmp_path: Path) -> None:
+    text = (ACME / "digits.yaml").read_text().replace("acme-moon/dpmpp_2m", "dpmpp_2m")
+    (tmp_path / "both.yaml").write_text(text)
+    told = acme_moon("-m", "diffloom", "config", "check", "both.yaml", cwd=tmp_path, fails=True)
+    assert "sampler 'dpmpp_2m' is ambiguous: diffloom/dpmpp_2m and acme-moon/dpmpp_2m both have it" in told
 
 
 def test_a_shipped_configuration_is_inside_the_wheel(acme_moon: Run, tmp_path: Path) -> None:
