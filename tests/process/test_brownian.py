@@ -139,7 +139,7 @@ def test_a_step_costs_a_known_number_of_draws(monkeypatch: pytest.MonkeyPatch) -
         ours.between(*stride)
         costs.append(len(drawn))
         drawn.clear()
-    assert DEPTH + 1 == 21
+    assert DEPTH + 1 == 23
     assert DEPTH + 1 < costs[0] <= 2 * (DEPTH + 1)
     assert max(costs[1:]) <= DEPTH + 1
 
@@ -154,10 +154,10 @@ def test_the_clean_level_and_levels_too_close_are_refused() -> None:
 
 
 def test_what_is_noisier_than_the_tree_reaches_is_pure_noise() -> None:
-    """There SNR is 10⁻¹⁴: what that leaves out of an increment is 10⁻⁷ of its std, or less."""
+    """There SNR is 10⁻⁵⁶: what that leaves out of an increment is 10⁻²⁷ of its std, or less."""
     end = preserving_at(-3.0)
     assert torch.equal(
-        noise(shape=(4,)).between(PURE, end), noise(shape=(4,)).between(exploding_at(-40.0), end)
+        noise(shape=(4,)).between(PURE, end), noise(shape=(4,)).between(exploding_at(-140.0), end)
     )
-    inside = noise(shape=(4,)).between(exploding_at(-31.0), end)
-    torch.testing.assert_close(noise(shape=(4,)).between(PURE, end), inside, rtol=0, atol=1e-5)
+    inside = noise(shape=(4,)).between(exploding_at(-124.0), end)
+    torch.testing.assert_close(noise(shape=(4,)).between(PURE, end), inside, rtol=0, atol=1e-12)

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from diffloom.process.noise import Draws
 
-REACH = 32.0
-"""The tree spans log q from −REACH to REACH: sigma/alpha from 9·10⁶ to 1·10⁻⁷."""
-DEPTH = 20
+REACH = 128.0
+"""The tree spans log q from −REACH to REACH: sigma/alpha from 6·10²⁷ to 2·10⁻²⁸. The table `sqrt` reaches 6·10²¹."""
+DEPTH = 22
 """Halvings: points of the tree lie 2·REACH/2^DEPTH = 6·10⁻⁵ apart in log q."""
 LAST = 2**DEPTH
 """Number of the cleanest point; 0 is pure noise."""
