@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from pydantic import NonNegativeInt
 
 from diffloom.kinds import TimeAxis, TimeSpacing
 from diffloom_spacings.indices import falling, falling_shares, room
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Leading(TimeSpacing):
@@ -22,6 +28,10 @@ class Leading(TimeSpacing):
     endpoint: bool = True
     """Whether the cleanest time is visited; where not, one time more is spread and it is left out, as diffusers'
     DPM-Solver, DEIS, SA-Solver and UniPC do."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        return (cls(), cls(offset=1, endpoint=False))
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times. Raises ValueError when the offset pushes one off the schedule."""
@@ -68,6 +78,10 @@ class Linspace(TimeSpacing):
     endpoint: bool = True
     """Whether the cleanest time is visited; where not, one time more is spread and it is left out, as diffusers'
     DPM-Solver, DEIS, SA-Solver and UniPC do."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> tuple[Self, ...]:
+        return (cls(), cls(endpoint=False))
 
     def times(self, *, axis: TimeAxis, steps: int) -> tuple[float, ...]:
         """`steps` falling times."""

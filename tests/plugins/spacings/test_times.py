@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -151,3 +151,17 @@ def test_counted_times_of_another_axis() -> None:
     assert Trailing().times(axis=axis, steps=3) == pytest.approx((1.0, 0.6, 0.3))
     assert Linspace().times(axis=axis, steps=3) == pytest.approx((1.0, 0.5, 0.0))
     assert Leading().times(axis=axis, steps=5) == pytest.approx((0.8, 0.6, 0.4, 0.2, 0.0))
+
+
+@pytest.mark.parametrize("name", ["leading", "linspace"])
+@pytest.mark.parametrize("length", [1000, 37])
+def test_without_the_endpoint_they_are_diffusers_solvers(name: str, length: int) -> None:
+    """DPM-Solver's, and so DEIS's, SA-Solver's and UniPC's: one time more is spread, and the cleanest left out."""
+    spacing = {"leading": Leading(endpoint=False, offset=1), "linspace": Linspace(endpoint=False)}[name]
+    for steps in (1, 2, 3, 7, 10, 20, 33):
+        peer = DPMSolverMultistepScheduler(
+            num_train_timesteps=length, timestep_spacing=name, steps_offset=1 if name == "leading" else 0
+        )
+        peer.set_timesteps(steps)
+        assert list(spacing.times(axis=TimeAxis.table(length), steps=steps)) == peer.timesteps.tolist(), steps
+    assert Linspace(endpoint=False).times(axis=TimeAxis(0.0, 1.0, None), steps=4) == (1.0, 0.75, 0.5, 0.25)
