@@ -33,14 +33,17 @@ def registered() -> Registry:
 
 @cache
 def specimens_of(kind: str) -> list[Any]:
-    """diffloom's own, by name; where the kit examines none, as it is by default, or painting all of 2×2 pixels."""
+    """diffloom's own, by name; where the kit examines none, as it is by default, or painting all of 2×2 pixels.
+
+    The kit's adaptive solver is right to 1e-9, and a network that is shown t in float32 is not as smooth as that.
+    """
     folder = Path(FILES.name)
     found = []
     for part in registered().of_kind(kind):
         if part.canonical == "diffloom/repaint":
             found.append(part(**black_pictures(folder), jump_length=2, jump_n_sample=2))
         elif part.canonical == f"diffloom/{part.name}":
-            found += list(part.specimens(folder)) or [part()]
+            found += (list(part.specimens(folder)) if part.name != "ode" else []) or [part()]
     return found
 
 
