@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
-from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
+from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
 from diffloom.condition import Condition
@@ -55,21 +55,6 @@ SCHEDULES: dict[str, tuple[Schedule, dict[str, Any]]] = {
 VARIANCES = {"fixed_small": FixedSmall(), "fixed_large": FixedLarge()}
 SHAPE = (2, 3, 4, 5)
 T = 1000
-
-
-class _DoubleTorch:
-    """torch, except that its float32 is float64."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-
-@pytest.fixture
-def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (scheduling_ddim, scheduling_ddpm):
-        monkeypatch.setattr(module, "torch", _DoubleTorch())
 
 
 def network(x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:

@@ -12,10 +12,10 @@ untouched, to 1e-5. Grids are the peer's: time spacings are tested where spacing
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -28,9 +28,7 @@ from diffusers import (
 from diffusers.schedulers import (
     scheduling_euler_ancestral_discrete,
     scheduling_euler_discrete,
-    scheduling_heun_discrete,
     scheduling_k_dpm_2_ancestral_discrete,
-    scheduling_k_dpm_2_discrete,
 )
 from torch import Tensor
 
@@ -41,13 +39,8 @@ from diffloom.testing.closed_forms import preserving_at
 from diffloom.testing.course import GivenNoise, walked
 from diffloom_samplers import Ancestry, Churn, DPMSolver2S, Euler, Heun
 
-MODULES = (
-    scheduling_euler_ancestral_discrete,
-    scheduling_euler_discrete,
-    scheduling_heun_discrete,
-    scheduling_k_dpm_2_ancestral_discrete,
-    scheduling_k_dpm_2_discrete,
-)
+DRAWING = (scheduling_euler_ancestral_discrete, scheduling_k_dpm_2_ancestral_discrete)
+"""Where noise is drawn."""
 PREDICTIONS = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
 WALKS: dict[str, tuple[type, Walk]] = {
     "euler": (EulerDiscreteScheduler, Euler()),
@@ -73,24 +66,6 @@ PEERS: dict[tuple[Any, ...], Any] = {}
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-class _Double:
-    """A module, except that its float32 is float64."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self.float32 = module.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
-@pytest.fixture
-def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in MODULES:
-        monkeypatch.setattr(module, "torch", _Double(torch))
-        monkeypatch.setattr(module, "np", _Double(np))
-
-
 def network(x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
     """A fixed nonlinear function of x and t that mixes channels and pixels and is not odd in x."""
     mixed = 0.8 * x - 0.4 * x.roll(1, 1) + 0.3 * x.roll(2, 3)
@@ -106,7 +81,7 @@ def at_times(times: list[float], prediction: str) -> Callable[[Tensor, Level], D
 def levels_of(peer: Any) -> list[Level]:
     """The peer's grid, each level once."""
     ratios = [sigma for sigma, _ in itertools.groupby(peer.sigmas.double().tolist())]
-    return [CLEAN if ratio == 0 else preserving_at(-2 * float(np.log(ratio))) for ratio in ratios]
+    return [CLEAN if ratio == 0 else preserving_at(-2 * math.log(ratio)) for ratio in ratios]
 
 
 def peer_of(scheduler: type, options: dict[str, Any], prediction: str, dtype: torch.dtype) -> Any:
@@ -138,9 +113,8 @@ def error(
     generator = torch.Generator().manual_seed(3)
     noises = [torch.randn(SHAPE, generator=generator, dtype=dtype) for _ in range(10)]
     fed = iter(noises)
-    for module in MODULES:
-        if hasattr(module, "randn_tensor"):
-            monkeypatch.setattr(module, "randn_tensor", lambda *args, **kwargs: next(fed))
+    for module in DRAWING:
+        monkeypatch.setattr(module, "randn_tensor", lambda *args, **kwargs: next(fed))
     levels = levels_of(peer)
     x = noises[-1] * levels[0].ratio
     times = peer.timesteps.double().tolist()

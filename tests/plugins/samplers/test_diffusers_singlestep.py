@@ -16,11 +16,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from diffusers import DPMSolverSinglestepScheduler
-from diffusers.schedulers import scheduling_dpmsolver_singlestep
 from torch import Tensor
 
 from diffloom.condition import Condition
@@ -51,17 +49,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
-
-
-class _Double:
-    """A module, except that its float32 is float64."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self.float32 = module.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
 
 
 def network(x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
@@ -122,9 +109,8 @@ def error(solver: str, grid: str, prediction: str, dtype: torch.dtype, *, drive:
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_in_float64(solver: str, grid: str, prediction: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduling_dpmsolver_singlestep, "torch", _Double(torch))
-    monkeypatch.setattr(scheduling_dpmsolver_singlestep, "np", _Double(np))
+@pytest.mark.usefixtures("in_float64")
+def test_in_float64(solver: str, grid: str, prediction: str) -> None:
     assert error(solver, grid, prediction, torch.float64) < 1e-11
 
 
