@@ -14,7 +14,7 @@ def test_registering_does_not_import_torch() -> None:
     code = (
         "import sys, diffloom.process.plugin, diffloom.process\n"
         "from diffloom.process import LinearSchedule, VPrediction, FixedSmallVariance\n"
-        "assert LinearSchedule(steps=5).length == 5\n"
+        "assert LinearSchedule(steps=5).axis.count == 5\n"
         "print(sorted({'torch', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
