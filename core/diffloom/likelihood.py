@@ -70,6 +70,8 @@ def picture_bits(
         variance=pipeline.process.variance,
         prior_std=pipeline.schedule.prior_std(chain[0]),
         draws=Draws.of(seed, range(len(x0_BCHW))),
+        # between levels as close as these β̃ vanishes: x₀ is as sure as x/alpha, which the decoder sees
+        least=chain[-2].ratio ** 2 if pipeline.schedule.axis.count is None else None,
     )
 
 

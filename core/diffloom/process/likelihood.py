@@ -47,19 +47,23 @@ def bits_per_dimension(
     variance: ReverseVariance,
     prior_std: float,
     draws: Draws,
+    least: float | None = None,
     bins: int | None = 256,
 ) -> BitsPerDimension:
     """The bound of the walk down `chain`, whose levels fall and end clean, with one draw of x_t for each level.
 
     All the levels of training give L_vlb of Ho et al. 2020, eq. 5; some of them, or those of a continuous schedule, a
     bound too, of the model that walks down these. `denoise` must look at x_t alone: one that remembers what it saw at
-    another level knows more of x₀ than the walk does. `bins` is how many values a pixel has (None: a density, of x₀
-    that is not quantised). Raises ValueError for a chain that is too short or does not end clean.
+    another level knows more of x₀ than the walk does. `least` is the variance that a fixed one has in the last
+    step, into the clean level; None takes β̃ of the step before, as Ho et al. do. `bins` is how many values a pixel has
+    (None: a density, of x₀ that is not quantised).
+
+    Raises ValueError for a chain that is too short or does not end clean.
     """
     if len(chain) < 3 or not chain[-1].is_clean:
         raise ValueError("the bound needs a chain of two noisy levels at least, and the clean one at its end")
     second, first = chain[-3:-1]
-    least = Posterior.between(second, first).variance
+    least = Posterior.between(second, first).variance if least is None else least
     terms, x0_errors, eps_errors = [], [], []
     for index, (level, following) in enumerate(pairwise(chain)):
         eps_BCHW = draws.at(index).normal(
