@@ -56,7 +56,9 @@ class RatioSpacing(Spacing):
                 return pure
             largest = schedule.levels([schedule.axis.at(steps / (steps + 1))])[0].ratio
         if smallest >= largest and steps > 1:
-            raise ValueError(f"there is nothing between sigma_max {largest:g} and sigma_min {smallest:g}")
+            raise ValueError(
+                f"there is nothing between sigma_max {largest:g} and sigma_min {smallest:g}; set another of them"
+            )
         return (*pure, *ratio_levels(schedule, self.ratios(largest, smallest, steps=steps)))
 
 
@@ -67,7 +69,7 @@ def ratio_levels(schedule: NoiseSchedule, ratios: Sequence[float]) -> tuple[Leve
         if not first.ratio * (1 - NEAR) <= ratio <= last.ratio * (1 + NEAR):
             raise ValueError(
                 f"sigma {ratio:g} is not in the schedule, whose sigma/alpha runs from {first.ratio:g} to "
-                f"{last.ratio:g}"
+                f"{last.ratio:g}; take levels within, or another spacing"
             )
     inside = (min(max(ratio, first.ratio), last.ratio) for ratio in ratios)
     return tuple(schedule.level(-2 * math.log(ratio)) for ratio in inside)
