@@ -265,3 +265,14 @@ class Noise(Velocity):
 
 def test_a_prediction_that_needs_signal_must_say_so(caught: Callable[..., None]) -> None:
     caught("knows_pure_noise", Noise)
+
+
+class Counted(Velocity):
+    """v, which says that it needs counted times and does not."""
+
+    name = "counted"
+    needs_counted_times = True
+
+
+def test_a_prediction_must_not_ask_for_counted_times_in_vain(caught: Callable[..., None]) -> None:
+    caught("says_whether_times_must_be_counted", Counted)

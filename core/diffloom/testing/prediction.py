@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from diffloom.kinds import Conversion, Prediction
-from diffloom.testing.checks import Check, expect, expect_close
+from diffloom.process import VPSchedule
+from diffloom.testing.checks import Check, expect, expect_close, expect_refusal
 from diffloom.testing.closed_forms import Quarter, normal
 
 PRESERVING = [(math.cos(angle), math.sin(angle)) for angle in (0.05, 0.3, 0.8, 1.2, 1.5)]
@@ -73,6 +74,15 @@ def knows_pure_noise(component: Prediction) -> None:
     found, noise = conversion.x0_eps(conversion.target(x0, eps, 0.0, 1.0), eps, 0.0, 1.0)
     expect_close(found, x0, within=1e-9, what="x0 recovered where alpha is 0")
     expect_close(noise, eps, within=1e-9, what="eps recovered where alpha is 0")
+
+
+def says_whether_times_must_be_counted(component: Prediction) -> None:
+    """It builds beside a continuous schedule, unless it `needs_counted_times`: then that is a ValueError."""
+    continuous = VPSchedule().build()
+    if component.needs_counted_times:
+        expect_refusal(lambda: component.build(schedule=continuous), "a schedule of continuous times")
+    else:
+        component.build(schedule=continuous)
 
 
 def scales_the_input_by_the_level(component: Prediction) -> None:
@@ -140,6 +150,7 @@ CHECKS: tuple[Check, ...] = (
     gives_any_output_back,
     gains_what_x0_does_to_the_target,
     knows_pure_noise,
+    says_whether_times_must_be_counted,
     scales_the_input_by_the_level,
     reads_the_output,
     keeps_the_dtype,
