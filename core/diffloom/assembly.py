@@ -38,11 +38,15 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
         variance=built("variance", document.variance.build),
     )
     if (bind := getattr(backbone, "bind", None)) is not None:
-        bind(process)
+        built("backbone", bind, process=process)
     learned = {"schedule": schedule} if isinstance(schedule, nn.Module) else {}
-    return Pipeline(
+    pipeline = Pipeline(
         document=document,
         module=nn.ModuleDict({"space": space, "conditioners": conditioners, "backbone": backbone, **learned}),
         process=process,
         registry=registry or load_registry(),
     )
+    pipeline.levels(
+        document.sampling
+    )  # what lint cannot know without tables is told now, and not after a training run
+    return pipeline

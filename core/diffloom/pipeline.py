@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from diffloom.building import built
 from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
@@ -278,8 +279,11 @@ class Pipeline:
         """The noise levels a sampling section visits, its end last: clean, or the first time.
 
         A grid that visits the first time before it ends there takes one step less: that step would change nothing.
+        Raises ConfigError for a spacing of noise levels that this schedule does not reach.
         """
-        levels = sampling.spacing.levels(self.schedule, steps=sampling.steps)
+        levels = built(
+            "sampling.spacing", sampling.spacing.levels, schedule=self.schedule, steps=sampling.steps
+        )
         if sampling.end == "clean":
             return (*levels, CLEAN)
         (end, _) = self.schedule.levels([self.schedule.axis.first])

@@ -60,8 +60,8 @@ class Explicit(Spacing):
             for time in (self.times[0], self.times[-1]):
                 if not axis.first <= time <= axis.last:
                     raise ValueError(
-                        f"time {time:g} is not in the schedule, whose times run from {axis.first:g} to "
-                        f"{axis.last:g}; take times among these"
+                        f"time {time:g} is not in the schedule: times run from {axis.first:g} to {axis.last:g}; "
+                        "take times among these"
                     )
 
     def levels(self, schedule: NoiseSchedule, *, steps: int) -> tuple[Level, ...]:

@@ -30,7 +30,9 @@ class Quadratic(TimeSpacing):
         gaps = max(steps - 1, 1)
         if axis.count is None:
             if self.offset:
-                raise ValueError(f"offset {self.offset} counts times, and this schedule's are not counted")
+                raise ValueError(
+                    f"offset {self.offset} counts times, and this schedule's are not counted; set offset: 0"
+                )
             return falling_shares(axis, [self.reach * (i / gaps) ** 2 for i in range(steps)])
         length = room(axis, steps)
         root = math.sqrt(length * self.reach)

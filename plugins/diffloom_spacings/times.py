@@ -39,7 +39,9 @@ class Leading(TimeSpacing):
             return self.model_copy(update={"endpoint": True}).times(axis=axis, steps=steps + 1)[:-1]
         if axis.count is None:
             if self.offset:
-                raise ValueError(f"offset {self.offset} counts times, and this schedule's are not counted")
+                raise ValueError(
+                    f"offset {self.offset} counts times, and this schedule's are not counted; set offset: 0"
+                )
             return falling_shares(axis, [i / steps for i in range(steps)])
         stride = room(axis, steps) // steps
         largest = (steps - 1) * stride + self.offset

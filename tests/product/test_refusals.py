@@ -1,6 +1,6 @@
 """What cannot work together is refused, and nothing else. Oracle: the parts themselves, tried without asking lint.
 
-Of a whole product of documents; each refusal must say what is wrong and, behind a semicolon or colon, what to do about it.
+Of a whole product of documents; each refusal must say what is wrong and, behind a semicolon or colon, what to do.
 """
 
 from __future__ import annotations
