@@ -132,7 +132,7 @@ def test_a_prediction_of_the_time_before_needs_counted_times(schedule: Any) -> N
         (
             "flow",
             {"steps": 1, "spacing": {"type": "explicit", "times": [900.0]}},
-            "sampling.spacing: time 900 is not in the schedule, whose times run from 0.001 to 1",
+            "sampling.spacing: time 900 is not in the schedule: times run from 0.001 to 1",
         ),
         (
             "flow",

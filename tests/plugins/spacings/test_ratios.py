@@ -200,7 +200,7 @@ def test_listed_levels() -> None:
     with pytest.raises(ValueError, match=r"3 levels are listed: set sampling\.steps to that"):
         by_sigma.check(axis=SD.axis, steps=4)
     with pytest.raises(
-        ValueError, match=r"time 900 is not in the schedule, whose times run from 0\.001 to 1"
+        ValueError, match=r"time 900 is not in the schedule: times run from 0\.001 to 1"
     ):
         by_time.check(axis=FLOW.axis, steps=3)
     with pytest.raises(ValueError, match="sigma 300 is not in the schedule"):
