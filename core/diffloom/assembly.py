@@ -46,7 +46,8 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
         process=process,
         registry=registry or load_registry(),
     )
-    pipeline.levels(
-        document.sampling
-    )  # what lint cannot know without tables is told now, and not after a training run
+    if not learned:  # a learned schedule may have no weights yet, and will have others after training
+        pipeline.levels(
+            document.sampling
+        )  # what lint cannot know without tables is told before a training run
     return pipeline

@@ -199,9 +199,7 @@ def test_listed_levels() -> None:
         assert ratios(by_sigma, schedule, 3) == pytest.approx([3.0, 1.0, 0.1], rel=1e-9)
     with pytest.raises(ValueError, match=r"3 levels are listed: set sampling\.steps to that"):
         by_sigma.check(axis=SD.axis, steps=4)
-    with pytest.raises(
-        ValueError, match=r"time 900 is not in the schedule: times run from 0\.001 to 1"
-    ):
+    with pytest.raises(ValueError, match=r"time 900 is not in the schedule: times run from 0\.001 to 1"):
         by_time.check(axis=FLOW.axis, steps=3)
     with pytest.raises(ValueError, match="sigma 300 is not in the schedule"):
         Explicit(sigmas=(300.0,)).levels(SD, steps=1)
