@@ -35,8 +35,9 @@ class Noised:
 class Noising(nn.Module):
     """Draws times and noise, keyed by example.
 
-    `offset_noise` adds noise of this standard deviation that is the same for all pixels of a channel (Guttenberg 2023).
-    `input_perturbation` adds noise to x_t that the network is not asked for, γ·sigma of it (Ning et al. 2023, algorithm 1).
+    `offset_noise` adds noise of this standard deviation that is the same for all pixels of a channel (Guttenberg
+    2023). `input_perturbation` adds noise to x_t that the network is not asked for, γ·sigma of it (Ning et al. 2023,
+    algorithm 1).
     """
 
     def __init__(
