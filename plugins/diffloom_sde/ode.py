@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchdiffeq import odeint 
+from torchdiffeq import odeint
 
 from diffloom.process import Course, Denoised, Level, Step
 
