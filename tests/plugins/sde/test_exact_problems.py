@@ -39,7 +39,6 @@ SDES: dict[str, Sampler] = {
     "sa": SASolverSampler(),
     "sa at half, third order": SASolverSampler(predictor_order=3, corrector_order=3, tau=0.5),
 }
-by_sde = pytest.mark.parametrize("sampler", SDES.values(), ids=SDES)
 
 
 def spread(at: Any, steps: int, *, first: float = -9.0, last: float = 9.0) -> tuple[Level, ...]:
@@ -87,8 +86,15 @@ def test_order_without_noise(sampler: Sampler, at: Any) -> None:
         assert order < sampler.order + 0.35
 
 
-@by_sde
-@by_process
+@pytest.mark.parametrize(
+    ("sampler", "at"),
+    [
+        *((sampler, preserving_at) for sampler in SDES.values()),
+        (SDES["dpmpp_sde"], exploding_at),
+        (SDES["2m at half"], flowing_at),
+    ],
+    ids=[*SDES, "dpmpp_sde exploding", "2m at half, flowing"],
+)
 def test_strong_convergence(sampler: Sampler, at: Any) -> None:
     """Walks of N and 2N steps follow one path: the error against 640 steps on it falls as N^−1, sample by sample.
 

@@ -99,8 +99,16 @@ def test_from_pure_noise(at: Any) -> None:
     data, noise = MixtureData(), torch.linspace(-2, 2, 9, dtype=torch.float64).view(1, 1, 3, 3)
     end = at(9.0)
     levels = [Level(1.0, 0.0, 1.0), end]
-    (step,) = walked(ODE(rtol=1e-8, atol=1e-8), noise, levels, data, at=at)
+    seen = []
+
+    def denoise(x: Tensor, level: Level) -> Denoised:
+        seen.append(level)
+        return data(x, level)
+
+    (step,) = walked(ODE(rtol=1e-8, atol=1e-8), noise, levels, denoise, at=at)
     torch.testing.assert_close(step.following_BCHW, data.at(end, noise), rtol=0, atol=1e-6)
+    assert seen[1] is levels[0]  # and not a level of next to no signal, which no schedule has to know
+    assert {level.alpha > 1e-6 or level is levels[0] for level in seen} == {True}
 
 
 def test_a_sample_has_its_own_steps() -> None:
