@@ -1,7 +1,7 @@
 """Every spacing on every schedule, as a document. Oracles: the schedule's ends, and the mixture itself on the levels.
 
-A spacing is refused by lint, or, where that takes the schedule's tables, when the model is put together; each refusal
-with a reason and a remedy. What is accepted visits as many falling levels as there are steps, within the schedule, and
+A spacing is refused by lint, or, where that takes the schedule's tables, when the model is put together, or its levels
+are asked for; each refusal with a reason and a remedy. What is accepted visits as many falling levels as there are steps, within the schedule, and
 draws the image that the mixture itself draws there.
 """
 
@@ -64,6 +64,7 @@ def built(schedule: Schedule, spacing: Spacing, steps: int, registry: Registry) 
     document = config.parse(text, name="spaced.yaml", registry=registry).document
     pipe = assemble(config.require_diffusion(document, place=""), registry=registry)
     pipe.module.double()
+    pipe.levels(pipe.document.sampling)  # of a learned schedule they are not known before its weights
     return pipe
 
 
