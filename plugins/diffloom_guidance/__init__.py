@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     from diffloom_guidance.apg import APG
     from diffloom_guidance.autoguidance import AutoGuide
     from diffloom_guidance.cfg_zero import CFGZero
-    from diffloom_guidance.classifier import ClassifierGuide
     from diffloom_guidance.classifier_free import ClassifierFree
     from diffloom_guidance.combined import Combined
     from diffloom_guidance.dynamic_threshold import DynamicThreshold
     from diffloom_guidance.perturbed_attention import PerturbedAttention
     from diffloom_guidance.rescale import Rescale
-    from diffloom_guidance.strength import Strength
 
 __all__ = [
     "APG",
@@ -38,7 +36,6 @@ __all__ = [
     "CFGZeroGuidance",
     "ClassifierFree",
     "ClassifierFreeGuidance",
-    "ClassifierGuide",
     "Combined",
     "CombinedGuidance",
     "DynamicThreshold",
@@ -47,7 +44,6 @@ __all__ = [
     "PerturbedAttentionGuidance",
     "Rescale",
     "RescaleCorrection",
-    "Strength",
 ]
 
 # These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
@@ -57,13 +53,11 @@ __getattr__, *_ = lazy_loader.attach(
         "apg": ["APG"],
         "autoguidance": ["AutoGuide"],
         "cfg_zero": ["CFGZero"],
-        "classifier": ["ClassifierGuide"],
         "classifier_free": ["ClassifierFree"],
         "combined": ["Combined"],
         "dynamic_threshold": ["DynamicThreshold"],
         "perturbed_attention": ["PerturbedAttention"],
         "rescale": ["Rescale"],
-        "strength": ["Strength"],
     },
 )
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diffloom.process import Aims, Denoised, Level, Model, View
-from diffloom_guidance.strength import Strength
+from diffloom.process import Aims, Denoised, Level, Model, Strength, View
 
 
 class APG:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from diffloom import Pipeline
-from diffloom.process import Aims, Denoised, Level, Model, View, denoiser, under
+from diffloom.process import Aims, Denoised, Level, Model, Strength, View, denoiser, under
 from diffloom_guidance.likeness import same_schedule, same_space, without_dropout
-from diffloom_guidance.strength import Strength
 
 
 class AutoGuide:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from diffloom.process import Aims, Denoised, Level, Model, View
-from diffloom_guidance.strength import Strength, noise_share
+from diffloom.process import Aims, Denoised, Level, Model, Strength, View, noise_share
 
 
 class CFGZero:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from diffloom.process import Aims, Denoised, Level, Model, View
-from diffloom_guidance.strength import Strength
+from diffloom.process import Aims, Denoised, Level, Model, Strength, View
 
 
 class ClassifierFree:

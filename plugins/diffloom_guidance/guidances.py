@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from diffloom.kinds import Guidance, ScaledGuidance
+from diffloom.kinds import ConditionInfo, Guidance, SpaceInfo, SteeredGuidance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,35 +17,6 @@ if TYPE_CHECKING:
     from diffloom_guidance.classifier_free import ClassifierFree
     from diffloom_guidance.combined import Combined
     from diffloom_guidance.perturbed_attention import PerturbedAttention
-    from diffloom_guidance.strength import Strength
-
-
-class SteeredGuidance(ScaledGuidance):
-    """A scale that may be held to some noise levels, and change over time."""
-
-    interval: tuple[NonNegativeFloat, PositiveFloat | None] | None = None
-    """Where it pulls, as σ = sigma/alpha: above the first and up to the second number, `[0.28, 2.9]`, or from the first
-    on, `[0.28, null]` (Kynkäänniemi et al. 2024). Elsewhere it costs nothing. null is everywhere."""
-    profile: Literal["constant", "linear", "cosine"] = "constant"
-    """What the scale's excess over 1 is multiplied by, over the schedule's times from the noisiest to the cleanest: 1,
-    or from 0 to 2 along a line or half a cosine; 1 on average (Wang et al. 2024)."""
-
-    @model_validator(mode="after")
-    def _interval_rises(self) -> Self:
-        if (
-            self.interval is not None
-            and self.interval[1] is not None
-            and self.interval[0] >= self.interval[1]
-        ):
-            raise ValueError(f"interval {list(self.interval)} holds no σ; give the lower one first")
-        return self
-
-    @property
-    def strength(self) -> Strength:
-        """The three together."""
-        from diffloom_guidance.strength import Strength
-
-        return Strength(scale=self.scale, interval=self.interval, profile=self.profile)
 
 
 class ClassifierFreeGuidance(SteeredGuidance):
@@ -174,6 +145,10 @@ class CombinedGuidance(Guidance):
 
     def rows(self, rows: slice) -> Self:
         return self.model_copy(update={"parts": tuple(part.rows(rows) for part in self.parts)})
+
+    def check(self, *, space: SpaceInfo, condition: ConditionInfo) -> None:
+        for part in self.parts:
+            part.check(space=space, condition=condition)
 
     def build(self) -> Combined:
         """The guidance."""

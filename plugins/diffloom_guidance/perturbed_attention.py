@@ -8,8 +8,7 @@ from fnmatch import fnmatchcase
 from torch import Tensor, nn
 
 from diffloom.nn import Attention, attending, identity_attention, self_attentions
-from diffloom.process import Aims, Denoised, Level, Model, View
-from diffloom_guidance.strength import Strength
+from diffloom.process import Aims, Denoised, Level, Model, Strength, View
 
 
 class PerturbedAttention:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffloom_guidance.guidances import SteeredGuidance
+from diffloom.kinds import SteeredGuidance
 
 if TYPE_CHECKING:
     from pathlib import Path

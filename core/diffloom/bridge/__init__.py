@@ -2,8 +2,9 @@
 
 from diffloom.bridge.accounting import fill, theirs_of
 from diffloom.bridge.changes import SAME, Chain, Change, HeadOrder, Pointwise, Rows, Same
-from diffloom.bridge.contract import AmbiguousError, Bridge, Entry, Foreign, Inferred
+from diffloom.bridge.contract import AmbiguousError, Bridge, Entry, Foreign, Inferred, Names
 from diffloom.bridge.memory import MemoryTensors
+from diffloom.bridge.named_file import open_tensors
 from diffloom.bridge.tensors import Tensors
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "HeadOrder",
     "Inferred",
     "MemoryTensors",
+    "Names",
     "Pointwise",
     "Rows",
     "Same",
     "Tensors",
     "fill",
+    "open_tensors",
     "theirs_of",
 ]

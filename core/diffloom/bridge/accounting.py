@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from diffloom.bridge.contract import Bridge, Entry
+from diffloom.bridge.contract import Entry, Names
 from diffloom.bridge.tensors import Tensors
 from diffloom.errors import CheckpointError
 
@@ -15,14 +15,14 @@ LISTED = 8
 """How many names of each sort a message lists before it only counts."""
 
 
-def fill(module: nn.Module, tensors: Tensors, bridge: Bridge, *, dtype: torch.dtype | None = None) -> None:
+def fill(module: nn.Module, tensors: Tensors, names: Names, *, dtype: torch.dtype | None = None) -> None:
     """Make `tensors` the weights of `module`, which may be on the meta device.
 
     They are read one at a time and become the module's own, so that the weights are never in memory twice. With
     `dtype`, floating-point tensors are brought to it; else they keep the file's. Raises CheckpointError, the module
     unchanged, listing what is missing, left over or of another shape.
     """
-    entries = require_fit(module, tensors, bridge)
+    entries = require_fit(module, tensors, names)
     for entry in entries:
         ours = entry.change.read([tensors.read(name) for name in entry.theirs])
         if dtype is not None and ours.is_floating_point():
@@ -31,35 +31,35 @@ def fill(module: nn.Module, tensors: Tensors, bridge: Bridge, *, dtype: torch.dt
         module.get_submodule(owner).load_state_dict({leaf: ours}, strict=False, assign=True)
 
 
-def require_fit(module: nn.Module, tensors: Tensors, bridge: Bridge) -> list[Entry]:
+def require_fit(module: nn.Module, tensors: Tensors, names: Names) -> list[Entry]:
     """Every tensor of ours with those of theirs that make it; none is read.
 
     Raises CheckpointError listing what is missing, left over or of another shape.
     """
-    entries = list(bridge.entries(module))
+    entries = list(names.entries(module))
     _require_ours(module, entries)
     missing = [name for entry in entries for name in entry.theirs if name not in tensors]
     used = {name for entry in entries for name in entry.theirs}
     left = [name for name in tensors if name not in used]
-    spare = set(bridge.spare(module, left)) if left else set()
+    spare = set(names.spare(module, left)) if left else set()
     extra = [name for name in left if name not in spare]
     problems = [
         ("missing", missing),
         ("left over", extra),
         ("of another shape", _misshapen(module, entries, tensors)),
     ]
-    if any(names for _, names in problems):
-        told = "\n".join(f"  {len(names)} {title}: {_listed(names)}" for title, names in problems if names)
+    if any(found for _, found in problems):
+        told = "\n".join(f"  {len(found)} {title}: {_listed(found)}" for title, found in problems if found)
         raise CheckpointError(
-            f"{tensors.place}: these {bridge.format} weights are of another architecture; nothing was loaded\n{told}"
+            f"{tensors.place}: these {names.format} weights are of another architecture; nothing was loaded\n{told}"
         )
     return entries
 
 
-def theirs_of(module: nn.Module, bridge: Bridge) -> dict[str, Tensor]:
+def theirs_of(module: nn.Module, names: Names) -> dict[str, Tensor]:
     """The module's weights under their names, in the order of our entries."""
     ours = module.state_dict()
-    entries = list(bridge.entries(module))
+    entries = list(names.entries(module))
     _require_ours(module, entries)
     return {
         name: tensor

@@ -64,19 +64,11 @@ class AmbiguousError(CheckpointError):
         super().__init__(f"{place}: {question}; say which:\n{listed}")
 
 
-class Bridge(Protocol):
-    """One program's weights of one network. Listed by `Component.bridges()`."""
+class Names(Protocol):
+    """What one program calls the tensors of one network."""
 
     format: ClassVar[str]
     """`diffusers`, `ldm`, `openai`, `transformers`, `open_clip`, ..."""
-
-    def infer(self, foreign: Foreign) -> Inferred | None:
-        """What network these are the weights of; None when they are none that this bridge knows.
-
-        Looks at configuration, names and shapes only. Raises AmbiguousError when these fit several networks, and
-        CheckpointError when they are of its kind and yet no network that we can build, saying why.
-        """
-        ...
 
     def entries(self, module: nn.Module) -> Iterator[Entry]:
         """Every tensor of our module's state dict, once, with theirs; found by walking the module."""
@@ -84,6 +76,18 @@ class Bridge(Protocol):
 
     def spare(self, module: nn.Module, names: Iterable[str]) -> Sequence[str]:
         """Those of their names that hold nothing learned (position ids, tables) and are left out knowingly."""
+        ...
+
+
+class Bridge(Names, Protocol):
+    """One program's weights of one network, and how to tell what network that is. Listed by `Component.bridges()`."""
+
+    def infer(self, foreign: Foreign) -> Inferred | None:
+        """What network these are the weights of; None when they are none that this bridge knows.
+
+        Looks at configuration, names and shapes only. Raises AmbiguousError when these fit several networks, and
+        CheckpointError when they are of its kind and yet no network that we can build, saying why.
+        """
         ...
 
     def config(self, inferred: Inferred) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     shapes.one_source_of_weights,
     shapes.downsampling,
     shapes.backbone_shapes,
+    shapes.guidance_shapes,
     process.learned_variance,
     process.counted_times,
     process.zero_terminal_snr,

@@ -19,6 +19,7 @@ from diffloom.kinds.sampler import Sampler, Walk
 from diffloom.kinds.schedule import NoiseSchedule, Schedule, TimeAxis
 from diffloom.kinds.space import Codec, PosteriorCodec, Reconstruction, Space, TrainableCodec
 from diffloom.kinds.spacing import Spacing, TimeSpacing
+from diffloom.kinds.steered import SteeredGuidance
 from diffloom.kinds.timing import Times, Timing
 from diffloom.kinds.variance import ReverseVariance, Variance
 from diffloom.kinds.weighted import Weighted
@@ -89,6 +90,7 @@ __all__ = [
     "SpaceInfo",
     "Spacing",
     "Statistics",
+    "SteeredGuidance",
     "Tilting",
     "TimeAxis",
     "TimeSpacing",

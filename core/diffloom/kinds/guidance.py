@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, runtime_checkab
 from pydantic import Field
 
 from diffloom.kinds.component import Component
+from diffloom.kinds.info import ConditionInfo, SpaceInfo
 
 if TYPE_CHECKING:
     from typing import Self
@@ -95,6 +96,12 @@ class Guidance(Component):
     def rows(self, rows: slice) -> Self:
         """The same for some of the samples."""
         return self
+
+    def check(self, *, space: SpaceInfo, condition: ConditionInfo) -> None:
+        """Raises ValueError for a model that it cannot guide, saying why.
+
+        Needs no torch, so that `diffloom config check` can tell.
+        """
 
     @abstractmethod
     def build(self) -> Guide:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from diffloom.process.steering import Steered, shifted
     from diffloom.process.step_noise import KeyedNoise
+    from diffloom.process.strength import Strength, noise_share
     from diffloom.process.types import (
         CLEAN,
         Aims,
@@ -146,6 +147,7 @@ __all__ = [
     "Step",
     "Stepper",
     "Straight",
+    "Strength",
     "TableSchedule",
     "Tilt",
     "V",
@@ -164,6 +166,7 @@ __all__ = [
     "denoiser",
     "keyed_generator",
     "log_snr_fall",
+    "noise_share",
     "noised",
     "normal_kl",
     "perturbed",
@@ -225,6 +228,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "signal": ["log_snr_fall", "share_of", "snr_fall"],
         "steering": ["Steered", "shifted"],
         "step_noise": ["KeyedNoise"],
+        "strength": ["Strength", "noise_share"],
         "types": [
             "CLEAN",
             "Aims",

@@ -16,8 +16,9 @@ from torch import nn
 
 import diffloom
 from diffloom import Pipeline
+from diffloom.process import Strength
 from diffloom.testing.guided_model import DOCUMENT, guided_model
-from diffloom_guidance import AutoGuidance, AutoGuide, Strength
+from diffloom_guidance import AutoGuidance, AutoGuide
 
 X_T = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, V, clipped, denoiser
-from diffloom_guidance import ClassifierFree, ClassifierFreeGuidance, Strength
+from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, Strength, V, clipped, denoiser
+from diffloom_guidance import ClassifierFree, ClassifierFreeGuidance
 
 Steer = Callable[..., Callable[[Tensor, Level], Denoised]]
 LEVEL = LinearSchedule().build().levels([700])[0]

@@ -13,7 +13,7 @@ import diffloom
 from diffloom import Pipeline
 from diffloom.condition import Condition
 from diffloom.errors import ConfigError, DiffloomError
-from diffloom.process import Denoised, Level
+from diffloom.process import Denoised, Level, Strength
 from diffloom.testing import check_component
 from diffloom_guidance import (
     APG,
@@ -25,7 +25,6 @@ from diffloom_guidance import (
     Combined,
     CombinedGuidance,
     PerturbedAttentionGuidance,
-    Strength,
 )
 
 FREE = {"type": "classifier_free", "scale": 3.0}

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 
 from diffloom.condition import Condition
 from diffloom.kinds import Guide
-from diffloom.process import X0, Aims, Denoised, Epsilon, Level, LinearSchedule, Model, V
+from diffloom.process import X0, Aims, Denoised, Epsilon, Level, LinearSchedule, Model, Strength, V
 from diffloom_guidance import (
     APG,
     CFGZero,
     ClassifierFree,
     DynamicThreshold,
     Rescale,
-    Strength,
 )
 
 SCHEDULE = LinearSchedule().build()

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conversion
-from diffloom.process import CLEAN, X0, Denoised, Draws, Epsilon, Level, LinearSchedule, V, denoiser
+from diffloom.process import CLEAN, X0, Denoised, Draws, Epsilon, Level, LinearSchedule, Strength, V, denoiser
 from diffloom.testing.course import walked
-from diffloom_guidance import ClassifierFree, ClassifierGuide, Strength
+from diffloom_classifier import ClassifierGuide
+from diffloom_guidance import ClassifierFree
 from diffloom_samplers import DDIM
 from diffloom_spacings import Linspace
 
@@ -124,7 +125,7 @@ def test_guided_epsilon_is_the_score_of_the_sharpened_density(
 
 @pytest.mark.parametrize("t", [20.0, 150.0, 500.0, 900.0])
 def test_the_true_classifier_makes_the_unconditional_model_conditional(t: float, steered: Steer) -> None:
-    """p(x)·p(c | x) is p(x | c)·p(c) (Bayes): at scale 1, up the gradient of log p(c | x_t), which is log p(x_t, c)
+    """p(x)·p(c | x) is p(x | c)·p(c) (Bayes): at scale 2, up the gradient of log p(c | x_t), which is log p(x_t, c)
     less log p(x_t), the network that knows no class denoises as the one that is told.
     """
     level = SCHEDULE.levels([t])[0]
@@ -138,7 +139,8 @@ def test_the_true_classifier_makes_the_unconditional_model_conditional(t: float,
 
     denoise = denoiser(ExactNetwork(Epsilon()), Epsilon())
     nobody = labels(*[NULL] * 8)
-    found = steered(ClassifierGuide(log_probability=log_share), denoise, nobody, nobody)(x, level)
+    up = ClassifierGuide(log_probability=log_share, strength=Strength(2.0))
+    found = steered(up, denoise, nobody, nobody)(x, level)
     told = denoise(x, level, labels(*classes))
     torch.testing.assert_close(found.eps_BCHW, told.eps_BCHW, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(found.x0_BCHW, told.x0_BCHW, rtol=1e-9, atol=1e-9)

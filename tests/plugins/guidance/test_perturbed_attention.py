@@ -18,8 +18,8 @@ import diffloom
 from diffloom import Pipeline
 from diffloom.condition import Condition
 from diffloom.nn import attending, identity_attention, self_attentions
-from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, denoiser
-from diffloom_guidance import PerturbedAttention, PerturbedAttentionGuidance, Strength
+from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, Strength, denoiser
+from diffloom_guidance import PerturbedAttention, PerturbedAttentionGuidance
 
 Steer = Callable[..., Callable[[Tensor, Level], Denoised]]
 LEVEL = LinearSchedule().build().levels([500])[0]

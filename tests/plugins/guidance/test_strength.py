@@ -14,9 +14,9 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import TimeAxis
-from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, denoiser
-from diffloom_guidance import ClassifierFree, ClassifierFreeGuidance, Strength
-from diffloom_guidance.strength import PROFILES
+from diffloom.process import Denoised, Epsilon, Level, LinearSchedule, Strength, denoiser
+from diffloom.process.strength import PROFILES
+from diffloom_guidance import ClassifierFree, ClassifierFreeGuidance
 
 Steer = Callable[..., Callable[[Tensor, Level], Denoised]]
 SCHEDULE = LinearSchedule().build()

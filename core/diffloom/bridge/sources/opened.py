@@ -51,8 +51,9 @@ def _file(path: Path, pickle: bool, assume: Mapping[str, str]) -> Opened:
         )
     if not pickle:
         raise CheckpointError(
-            f"{path}: is a pickle; pass --pickle (in Python, pickle=True) to read its tensors, and nothing but "
-            "tensors, or ask its author for a .safetensors file"
+            f"{path}: is a pickle; pass --pickle (in Python, pickle=True; in a configuration, where there is such a "
+            "field, `pickle: true`) to read its tensors, and nothing but tensors, or ask its author for a .safetensors "
+            "file"
         )
     found = read_pickle(path, assume=assume)
     return Opened(found.tensors, found.averages, told=found.told)

@@ -94,6 +94,17 @@ def backbone_shapes(document: Document) -> Iterator[Problem]:
         yield Problem("backbone", str(error))
 
 
+def guidance_shapes(document: Document) -> Iterator[Problem]:
+    """Guidance must suit what is diffused, and what the conditioners give."""
+    space, condition, guidance = _space(document), _condition(document), document.sampling.guidance
+    if space is None or condition is None or guidance is None:
+        return  # told by the rules above
+    try:
+        guidance.check(space=space, condition=condition)
+    except ValueError as error:
+        yield Problem("sampling.guidance", str(error))
+
+
 def _space(document: Document) -> SpaceInfo | None:
     """The space's shape; None where `space_shape` has something to say."""
     try:

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from diffloom.kinds import TimeAxis
-from diffloom.process import Level
+from diffloom.process.types import Level
 
 Profile = Literal["constant", "linear", "cosine"]
 PROFILES: dict[Profile, Callable[[float], float]] = {

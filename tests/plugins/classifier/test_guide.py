@@ -16,10 +16,11 @@ from torch import Tensor
 
 from diffloom import Pipeline
 from diffloom.condition import Condition
-from diffloom.process import CLEAN, Denoised, FixedLarge, Level
+from diffloom.process import CLEAN, Denoised, FixedLarge, Level, Strength
 from diffloom.testing.closed_forms import GaussianData, exploding, flowing, normal, preserving
 from diffloom.testing.course import walked
-from diffloom_guidance import ClassifierGuide
+from diffloom_classifier import ClassifierGuide
+from diffloom_classifier.guide import LogProbability
 from diffloom_samplers import DDIM, DDPM
 
 Steer = Callable[..., Callable[[Tensor, Level], Denoised]]
@@ -38,6 +39,13 @@ def log_probability(x: Tensor, level: Level, condition: Condition) -> Tensor:
     return (-((Y - mean) ** 2) / (2 * variance)).flatten(1).sum(1)
 
 
+def towards(
+    log_probability: LogProbability, *, scale: float = 2.0, interval: tuple[float, float] | None = None
+) -> ClassifierGuide:
+    """Scale 2 is the paper's 1: p(x)·p(y | x), Bayes' rule as it stands."""
+    return ClassifierGuide(log_probability=log_probability, strength=Strength(scale=scale, interval=interval))
+
+
 def denoise(x: Tensor, level: Level, condition: Condition) -> Denoised:
     return DATA(x, level)
 
@@ -47,10 +55,10 @@ def denoise(x: Tensor, level: Level, condition: Condition) -> Denoised:
     [*preserving(5)[:-1], *exploding(3)[:-1], *flowing(3)[:-1]],
     ids=lambda level: f"{level.alpha:.3g}, {level.sigma:.3g}",
 )
-def test_at_scale_1_it_denoises_given_the_measurement(level: Level, steered: Steer) -> None:
+def test_at_scale_2_it_denoises_given_the_measurement(level: Level, steered: Steer) -> None:
     """E[x₀ | x_t, y], by Bayes' rule from three normals: the prior, x_t given x₀, and y given x₀."""
     x = DATA.at(level, normal((2, 1, 3, 3), seed=1))
-    found = steered(ClassifierGuide(log_probability=log_probability), denoise, NOTHING, NOTHING)(x, level)
+    found = steered(towards(log_probability), denoise, NOTHING, NOTHING)(x, level)
     precision = 1 / STD**2 + level.alpha**2 / level.sigma**2 + 1 / NOISE**2
     wanted = (MEAN / STD**2 + level.alpha / level.sigma**2 * x + Y / NOISE**2) / precision
     torch.testing.assert_close(found.x0_BCHW, wanted, rtol=1e-10, atol=1e-10)
@@ -60,11 +68,11 @@ def test_at_scale_1_it_denoises_given_the_measurement(level: Level, steered: Ste
 
 
 @pytest.mark.parametrize("scale", [0.5, 4.0])
-def test_the_scale_multiplies_the_gradient(scale: float, steered: Steer) -> None:
-    """ε − sigma·scale·∇ log p(y | x_t) (Dhariwal & Nichol 2021, algorithm 2), with the gradient by hand."""
+def test_the_scale_less_1_multiplies_the_gradient(scale: float, steered: Steer) -> None:
+    """ε − sigma·s·∇ log p(y | x_t) with the paper's s (Dhariwal & Nichol 2021, algorithm 2), the gradient by hand."""
     level = preserving(5)[2]
     x = DATA.at(level, normal((2, 1, 3, 3), seed=1))
-    guide = ClassifierGuide(log_probability=log_probability, scale=scale)
+    guide = towards(log_probability, scale=1 + scale)
     found = steered(guide, denoise, NOTHING, NOTHING)(x, level)
     spread = (level.alpha * STD) ** 2 + level.sigma**2
     variance = (STD * level.sigma) ** 2 / spread + NOISE**2
@@ -74,7 +82,7 @@ def test_the_scale_multiplies_the_gradient(scale: float, steered: Steer) -> None
 
 
 def test_an_ancestral_step_takes_the_gradient_at_its_mean(steered: Steer) -> None:
-    """x_s = μ + Σ·scale·∇ log p(y | x_s) at x_s = μ + noise (algorithm 1): μ is the plain posterior mean, and the
+    """μ + Σ·(scale − 1)·∇ log p(y | x_s) at x_s = μ, and noise (algorithm 1): μ is the plain posterior mean, and the
     classifier is asked at the level that is stepped to; nothing is added into the clean level.
     """
     levels = (*preserving(6)[2:4], CLEAN)
@@ -84,7 +92,7 @@ def test_an_ancestral_step_takes_the_gradient_at_its_mean(steered: Steer) -> Non
         asked.append(level)
         return log_probability(x, level, condition)
 
-    guided = steered(ClassifierGuide(log_probability=watched, scale=2.0), denoise, NOTHING, NOTHING)
+    guided = steered(towards(watched, scale=3.0), denoise, NOTHING, NOTHING)
     x = DATA.at(levels[0], normal((2, 1, 3, 3), seed=1))
     variance = FixedLarge()
     first, last = walked(DDPM(), x, levels, guided, variance=variance)
@@ -119,7 +127,7 @@ def test_samples_are_of_the_posterior(sampler: DDIM | DDPM, steps: int, slack: f
     """
     levels = preserving(steps)
     count = 4096
-    guided = steered(ClassifierGuide(log_probability=log_probability), denoise, NOTHING, NOTHING)
+    guided = steered(towards(log_probability), denoise, NOTHING, NOTHING)
     x = normal((16, 1, 16, 16), seed=2)
     sample = walked(sampler, x, levels, guided)[-1].following_BCHW
     std = math.sqrt(POSTERIOR_VARIANCE)
@@ -135,7 +143,7 @@ def test_where_no_signal_is_left_and_outside_the_interval_nothing_is_asked(steer
         return log_probability(x, level, condition)
 
     inside, outside = Level(5.0, 0.8, 0.6), Level(10.0, 0.6, 0.8)
-    guide = ClassifierGuide(log_probability=watched, interval=(0.1, 1.0))
+    guide = towards(watched, interval=(0.1, 1.0))
     guided = steered(guide, denoise, NOTHING, NOTHING)
     x = normal((2, 1, 3, 3), seed=1)
     for level in (PURE, outside, inside):
@@ -145,8 +153,8 @@ def test_where_no_signal_is_left_and_outside_the_interval_nothing_is_asked(steer
         assert (found.tilt is None) == (level is not inside)
     assert calls == [inside]
     for guide in (
-        ClassifierGuide(log_probability=watched),
-        ClassifierGuide(log_probability=watched, scale=0.0),
+        towards(watched),
+        towards(watched, scale=1.0),
     ):
         steered(guide, denoise, NOTHING, NOTHING)(x, PURE)
     assert len(calls) == 1
@@ -161,7 +169,7 @@ def test_from_python_in_a_model(small_model: Pipeline) -> None:
         seen.append(condition.class_B.tolist())
         return (x.flatten(1).sum(1)) * condition.class_B
 
-    guide = ClassifierGuide(log_probability=brighter, scale=0.02)
+    guide = towards(brighter, scale=1.02)
     out = small_model.sample(label=[3, 0, 5], steps=2, guidance=guide, sampler="ddim", batch_size=2)
     assert seen == [[3, 0], [3, 0], [5], [5]]
     plain = small_model.sample(label=[3, 0, 5], steps=2, guidance=1.0, sampler="ddim").tensor
