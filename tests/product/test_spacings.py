@@ -1,8 +1,8 @@
 """Every spacing on every schedule, as a document. Oracles: the schedule's ends, and the mixture itself on the levels.
 
-A spacing is refused by lint, or, where that takes the schedule's tables, when the model is put together, or its levels
-are asked for; each refusal with a reason and a remedy. What is accepted visits as many falling levels as there are steps, within the schedule, and
-draws the image that the mixture itself draws there.
+A spacing is refused by lint, or, where that takes the schedule's tables, when the model is put together or its levels
+are asked for; each refusal with a reason and a remedy. What is accepted visits as many falling levels as there are
+steps, within the schedule, and draws the image that the mixture itself draws there.
 """
 
 from __future__ import annotations
