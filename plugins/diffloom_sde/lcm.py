@@ -11,7 +11,7 @@ from diffloom.process import Course, Denoised, Level, Move, Stepper, noised
 from diffloom_sde.samplers import require_times_from_1
 
 SIGMA_DATA = 0.5
-"""Of the boundary scalings (Luo et al. 2023, appendix C)."""
+"""Of the boundary scalings, in the code of Luo et al. 2023."""
 
 
 class LCM(Stepper):
@@ -34,7 +34,7 @@ class LCM(Stepper):
             level, next_level = strides[index]
             denoised = course.denoise(x_BCHW, level)
             c_skip, c_out = scalings[index]
-            answer = c_out * denoised.x0_BCHW + c_skip * x_BCHW  # Luo et al. 2023, eq. 9
+            answer = c_out * denoised.x0_BCHW + c_skip * x_BCHW  # Luo et al. 2023, section 4.1
             if next_level.is_clean:
                 return denoised, answer
             return denoised, noised(answer, course.noise(index), next_level.alpha, next_level.sigma)

@@ -14,7 +14,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 def weights(places: Sequence[float], *, start: float, end: float, rate: float) -> tuple[float, ...]:
     """∫ (1 + rate)·e^((1 + rate)(λ − end))·L_j(λ) dλ from `start` to `end`, for each j.
 
-    L_j is the polynomial of least degree that is 1 at places[j] and 0 at the others (Xue et al. 2023, eq. 15).
+    L_j is the polynomial of least degree that is 1 at places[j] and 0 at the others (Xue et al. 2023, eq. 15 and 18).
     """
     power, half = 1 + rate, (end - start) / 2
     points = [start + half * (1 + float(node)) for node in NODES]

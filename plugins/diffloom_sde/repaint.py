@@ -22,8 +22,8 @@ class RePaint:
     level, in its place. Now and then the walk goes back up by `jump_length` levels, in one draw of the forward process,
     so that both parts come to fit each other; a `Step` is a denoising step, with the way back up if one follows.
 
-    diffusers takes one noise for both parts, and on the way up the β of the time before: each of its steps adds the
-    noise of the one below it.
+    diffusers takes one noise for both parts, turns back one level later, and on grids coarser than the table noises
+    with the β of later times.
     """
 
     picture_CHW: Tensor

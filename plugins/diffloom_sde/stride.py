@@ -41,7 +41,7 @@ def remaining(level: Level, next_level: Level) -> float:
 def kept_at_rate(level: Level, next_level: Level, rate: float) -> float:
     """The share where noise is renewed all along: e^(−rate·h), the solution of an SDE. Rate 1 is Song et al. 2021's.
 
-    dx = [f·x − (1 + rate)/2·g²·∇log p] dt + √rate·g dW̄ (Xue et al. 2023, eq. 5 with τ² for rate).
+    dx = [f·x − (1 + rate)/2·g²·∇log p] dt + √rate·g dW̄ (Xue et al. 2023, proposition 4.1 with τ² for rate).
     """
     return float(remaining(level, next_level) ** rate)
 

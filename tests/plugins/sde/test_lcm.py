@@ -84,7 +84,7 @@ def test_the_kits_laws(law: Any) -> None:
 
 
 def test_boundary_scalings() -> None:
-    """c_skip and c_out of Luo et al. 2023, appendix C: at time t of a table s = 10·t, sigma_data 1/2."""
+    """c_skip and c_out of Luo et al. 2023: at time t of a table s = 10·t, sigma_data 1/2."""
     x, (level, *_) = normal((1, 1, 3, 3)), preserving(20)
     (step,) = walked(LCM(boundary=0.1), x, [level, CLEAN], consistent)
     s = 0.1 * level.t
