@@ -66,7 +66,8 @@ EQUATIONS: dict[str, dict[str, str]] = {
         "diffloom/ipndm": MULTISTEP + "the last {solver_order} ε̂, as if steps were equal",
         "diffloom/plms": MULTISTEP + "the last 4 ε̂, as if steps were equal",
         "diffloom/deis": MULTISTEP + "the last {solver_order} ε̂ over {variable}",
-        "diffloom/ode": "dy/dr = ε̂, y = x_t/α, r = σ/α, solved by {method} to rtol {rtol} and atol {atol}",
+        "diffloom/ode": "dy/dθ = cos θ·ε̂ − sin θ·x̂₀, θ = atan(σ/α), y = x_t/√(α² + σ²), "
+        "solved by {method} to rtol {rtol} and atol {atol}",
         "diffloom/lcm": "x_s = α_s·x̂₀ + σ_s·z",
     },
     "guidance": {
