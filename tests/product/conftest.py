@@ -41,7 +41,8 @@ def specimens_of(kind: str) -> list[Any]:
     found = []
     for part in registered().of_kind(kind):
         if part.canonical == "diffloom/repaint":
-            found.append(part(**black_pictures(folder), jump_length=2, jump_n_sample=2))
+            fields: dict[str, Any] = {**black_pictures(folder), "jump_length": 2, "jump_n_sample": 2}
+            found.append(part(**fields))
         elif part.canonical == f"diffloom/{part.name}":
             found += (list(part.specimens(folder)) if part.name != "ode" else []) or [part()]
     return found

@@ -40,7 +40,10 @@ def test_the_density_is_that_of_torch(pictures: GaussianMixture, level: Level) -
     x_t = (level.alpha + level.sigma) * normal((len(IDS), 2, 2, 2))
     found_B = pictures.log_density(x_t, level, IDS)
     wanted_B = torch.stack(
-        [peer(pictures, level, int(i)).log_prob(x.flatten()) for i, x in zip(IDS, x_t, strict=True)]
+        [
+            peer(pictures, level, int(i)).log_prob(x.flatten())  # type: ignore[no-untyped-call]
+            for i, x in zip(IDS, x_t, strict=True)
+        ]
     )
     torch.testing.assert_close(found_B, wanted_B, rtol=1e-12, atol=1e-10)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from diffloom.process import Level
 from diffloom.testing.closed_forms import exploding_at, flowing_at, normal, preserving_at
 from diffloom.testing.oracle import GaussianMixture, Tilted
 
@@ -13,7 +14,7 @@ IDS = torch.tensor([0, 1, 2, 0])
 
 @pytest.mark.parametrize("scale", [-1.0, 0.0, 0.5, 1.0, 3.0, 7.5])
 @pytest.mark.parametrize("level", [preserving_at(-6.0), exploding_at(0.0), flowing_at(5.0)])
-def test_the_denoiser_is_the_tilted_densitys(pictures: GaussianMixture, scale: float, level) -> None:  # type: ignore[no-untyped-def]
+def test_the_denoiser_is_the_tilted_densitys(pictures: GaussianMixture, scale: float, level: Level) -> None:
     tilted = Tilted(pictures, scale, IDS)
     x_t = ((level.alpha + level.sigma) * normal((4, 2, 2, 2))).requires_grad_()
     (gradient,) = torch.autograd.grad(tilted.log_density(x_t, level).sum(), x_t)
