@@ -171,15 +171,11 @@ class LCMSampler(Sampler):
 
     name = "lcm"
     ends_early: ClassVar[bool] = True
+    distilled: ClassVar[bool] = True
 
     boundary: PositiveFloat | None = None
     """Scale of time in the paper's c_skip and c_out, 10 in its code; null takes x₀ as it is, which from time 10 of 1000
     on is the same to 3·10⁻⁵. With it, walks cannot visit time 0."""
-
-    @classmethod
-    def specimens(cls, folder: Path) -> tuple[Self, ...]:
-        """None: the kit's denoisers guess the mean of the data, and LCM samples what a consistency model knows."""
-        return ()
 
     @property
     def stochastic(self) -> bool:

@@ -38,6 +38,8 @@ class Sampler(Component):
     """Whether it can start where no signal is left (alpha = 0: zero terminal SNR, a flow's end)."""
     own_steps: ClassVar[bool] = False
     """Whether it takes steps of its own choice, and not one for each level."""
+    distilled: ClassVar[bool] = False
+    """Whether it is for consistency models alone, whose x₀ is a sample and not the mean of the data that fit."""
 
     @property
     def order(self) -> int | None:
