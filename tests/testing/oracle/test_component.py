@@ -50,6 +50,23 @@ def test_a_file_runs_without_training(tmp_path: Path) -> None:
         assert abs(found - mean) < 5 * std / 200**0.5 + 0.01
 
 
+def test_latents_are_pictures_too(configs: Path) -> None:
+    """In an autoencoder's space of 4×4 latents every step predicts what the mixture does, to float32's 1e-5."""
+    overrides = [
+        "backbone={type: oracle, modes: 1, std: 0.5}",
+        "space.weights=null",
+        "sampling.guidance=null",
+    ]
+    pipe = diffloom.build(configs / "digits_latent.yaml", overrides, device="cpu")
+    assert isinstance(pipe.backbone, OracleNetwork)
+    mixture = pipe.backbone.mixture
+    assert mixture.shape == (4, 4, 4)
+    for step in pipe.stream(label=[3, None], steps=5):
+        wanted = mixture.denoise(step.x_t_BCHW, step.level, torch.tensor([3, 10])).x0_BCHW
+        torch.testing.assert_close(step.x0_BCHW, wanted, rtol=0, atol=1e-5)
+    assert pipe.sample(label=[3, None], steps=5).tensor.shape == (2, 1, 8, 8)
+
+
 def test_its_learned_variance_makes_ancestral_steps_exact(tmp_path: Path) -> None:
     """Of one Gaussian every reverse step is normal, with the variance that it says: few long steps lose no spread.
 
