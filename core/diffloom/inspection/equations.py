@@ -73,6 +73,7 @@ EQUATIONS: dict[str, dict[str, str]] = {
     "guidance": {
         "diffloom/classifier_free": "x̂₀ = u + {scale}·(x̂₀ − u), u under the null condition",
         "diffloom/autoguidance": "x̂₀ = w + {scale}·(x̂₀ − w), w by the weaker model",
+        "diffloom/classifier": "ε̂ is lower by σ·({scale} − 1)·∇ log p(label | x_t)",
         "diffloom/perturbed_attention": "x̂₀ = b + {scale}·(x̂₀ − b), b with blind self-attention",
     },
 }

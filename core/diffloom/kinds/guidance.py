@@ -53,7 +53,7 @@ class Tilting(Protocol):
     """What a pull also is where its shift is a gradient, which an ancestral step takes elsewhere than at x_t."""
 
     def gradient(self, x_BCHW: Tensor, level: Level) -> Tensor:
-        """scale · ∇ log p(y | x) at x of this level, shaped like x (`diffloom.process.Tilt`)."""
+        """(scale − 1) · ∇ log p(y | x) at x of this level, shaped like x (`diffloom.process.Tilt`)."""
         ...
 
 

@@ -72,7 +72,7 @@ class Tilt:
     x0_BCHW: Tensor
     """x₀ without the classifier."""
     gradient: Callable[[Tensor, Level], Tensor]
-    """scale · ∇ log p(y | x) at (x, level), shaped like x."""
+    """(scale − 1) · ∇ log p(y | x) at (x, level), shaped like x."""
 
 
 @dataclass(frozen=True)
