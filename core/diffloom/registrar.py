@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+import string
 from collections.abc import Sequence
 
 from diffloom.errors import PluginError
@@ -43,6 +44,9 @@ class Registrar:
         if inspect.isabstract(component):
             missing = ", ".join(sorted(component.__abstractmethods__))
             raise PluginError(f"{where} does not define {missing}, which every {component.kind} has")
+        unknown = sorted(_braced(component.equation) - component.model_fields.keys())
+        if unknown:
+            raise PluginError(f"{where}: the equation names {', '.join(unknown)}, which is no field of it")
         component.model_rebuild()  # a type that cannot be resolved is told now, and not when a YAML names it
         self._refuse_foreign(component)
         self.components.append(component)
@@ -57,6 +61,11 @@ class Registrar:
                 f"{class_path(component)} belongs to {owner}, as {owner}/{component.name}; "
                 "to offer a variant of it, derive a class of your own"
             )
+
+
+def _braced(equation: str) -> set[str]:
+    """What stands in braces."""
+    return {field for _, field, _, _ in string.Formatter().parse(equation) if field is not None}
 
 
 def _owners(component: type[Component], homes: Sequence[tuple[str, str]]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from diffloom.kinds import ConditionInfo, SpaceInfo, SteeredGuidance
 from diffloom_classifier.shape import EncoderShape
@@ -31,6 +31,7 @@ class ClassifierGuidance(EncoderShape, SteeredGuidance):
     """
 
     name = "classifier"
+    equation: ClassVar[str] = "ε̂ is lower by σ·({scale} − 1)·∇ log p(label | x_t)"
 
     weights: str
     """The classifier's file or `hf://owner/name`, its tensors under guided-diffusion's names. It is read once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -26,6 +26,7 @@ class ClassifierFreeGuidance(SteeredGuidance):
     """
 
     name = "classifier_free"
+    equation: ClassVar[str] = "x̂₀ = u + {scale}·(x̂₀ − u), u under the null condition"
 
     @property
     def weighs(self) -> bool:
@@ -91,6 +92,7 @@ class PerturbedAttentionGuidance(SteeredGuidance):
     """
 
     name = "perturbed_attention"
+    equation: ClassVar[str] = "x̂₀ = b + {scale}·(x̂₀ − b), b with blind self-attention"
 
     layers: Annotated[tuple[str, ...], Field(min_length=1)] = ("*.middle.*",)
     """The self-attentions that are perturbed, by their names in the network; `*` stands for anything."""

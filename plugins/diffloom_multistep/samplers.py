@@ -21,6 +21,10 @@ class LMSSampler(Sampler):
     """Linear multistep over sigma/alpha: k-diffusion's `sample_lms`, the ρAB-DEIS of Zhang & Chen 2022."""
 
     name = "lms"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + Σ w_j·(past_j − now), w integrating a polynomial through the last "
+        "{solver_order} ε̂ over σ/α"
+    )
     ends_early: ClassVar[bool] = True
 
     solver_order: Literal[1, 2, 3, 4] = 4
@@ -46,6 +50,10 @@ class PLMSSampler(Sampler):
     """Pseudo linear multistep (Liu et al. 2022) as latent-diffusion's PLMS: the default of Stable Diffusion 1."""
 
     name = "plms"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + Σ w_j·(past_j − now), w integrating a polynomial through the last "
+        "4 ε̂, as if steps were equal"
+    )
     ends_early: ClassVar[bool] = True
 
     @property
@@ -68,6 +76,10 @@ class IPNDMSampler(Sampler):
     """Improved PNDM (Zhang & Chen 2022): PLMS that starts with fewer predictions instead of more calls."""
 
     name = "ipndm"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + Σ w_j·(past_j − now), w integrating a polynomial through the last "
+        "{solver_order} ε̂, as if steps were equal"
+    )
     ends_early: ClassVar[bool] = True
 
     solver_order: Literal[1, 2, 3, 4] = 4
@@ -93,6 +105,10 @@ class DEISSampler(Sampler):
     """Diffusion exponential integrator (Zhang & Chen 2022): ε along a polynomial, integrated exactly."""
 
     name = "deis"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + Σ w_j·(past_j − now), w integrating a polynomial through the last "
+        "{solver_order} ε̂ over {variable}"
+    )
     ends_early: ClassVar[bool] = True
 
     solver_order: Literal[1, 2, 3, 4] = 3
@@ -122,6 +138,10 @@ class DPMpp2MSampler(Sampler):
     """DPM-Solver++(2M) (Lu et al. 2022b): second order, one call a step."""
 
     name = "dpmpp_2m"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + Σ w_j·(past_j − now), w integrating a polynomial through the last "
+        "2 x̂₀ over log(α/σ)"
+    )
     ends_early: ClassVar[bool] = True
 
     solver_type: Literal["midpoint", "heun"] = "midpoint"
@@ -149,6 +169,10 @@ class DPMpp3MSampler(Sampler):
     """DPM-Solver++(3M): third order, one call a step."""
 
     name = "dpmpp_3m"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + Σ w_j·(past_j − now), w integrating a polynomial through the last "
+        "3 x̂₀ over log(α/σ)"
+    )
     ends_early: ClassVar[bool] = True
 
     solver_type: Literal["taylor", "published"] = "taylor"

@@ -26,6 +26,7 @@ class VariationalBoundObjective(Objective):
     """
 
     name = "variational_bound"
+    equation: ClassVar[str] = "L = L_T + Σ D(q(x_s | x_t, x₀) ‖ p(x_s | x_t)) − E log p(x₀ | x₁)"
     trains_variance: ClassVar[bool] = True
 
     timing: Annotated[Timing, Default("uniform")] = UniformTiming()
@@ -63,6 +64,9 @@ class HybridObjective(NoisedObjective):
     """L_simple + λ·L_vlb: the bound trains a learned variance alone (Nichol & Dhariwal 2021, eq. 16)."""
 
     name = "hybrid"
+    equation: ClassVar[str] = (
+        "L = E w(t)·‖F(x_t, t, c) − target‖² + {bound_weight}·L_vlb, for the variance alone"
+    )
     trains_variance: ClassVar[bool] = True
 
     bound_weight: PositiveFloat = 0.001

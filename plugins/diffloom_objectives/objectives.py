@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
@@ -71,6 +71,7 @@ class SimpleObjective(NoisedObjective):
     """The squared error of what is predicted: L_simple, as it is (Ho et al. 2020, eq. 14)."""
 
     name = "simple"
+    equation: ClassVar[str] = "L = E w(t)·‖F(x_t, t, c) − target‖² over x₀, t and ε"
 
     def build(self) -> Regression:
         """The loss."""
@@ -83,6 +84,7 @@ class LpObjective(NoisedObjective):
     """The error's absolute value to the power p, of what is predicted (Saharia et al. 2022 compare p = 1 and 2)."""
 
     name = "lp"
+    equation: ClassVar[str] = "L = E w(t)·Σ |F(x_t, t, c) − target|^{p} over x₀, t and ε"
 
     p: Annotated[float, Field(ge=1)] = 1.0
     """The power: 1 finds medians where 2 finds means."""
@@ -98,6 +100,7 @@ class HuberObjective(NoisedObjective):
     """Squared for small errors, straight for large ones: 2δ·(√(d² + δ²) − δ) (Charbonnier et al. 1997)."""
 
     name = "huber"
+    equation: ClassVar[str] = "L = E w(t)·Σ 2δ·(√(d² + δ²) − δ), d = F(x_t, t, c) − target, δ = {delta}"
 
     delta: PositiveFloat = 0.1
     """δ, the error at which the one becomes the other."""

@@ -56,6 +56,9 @@ class EulerAncestralSampler(AncestralSampler):
     """Euler's method with ancestral noise (k-diffusion); with s_noise 1 it is ddim of the same eta."""
 
     name = "euler_ancestral"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂, landing cleaner by ς;  x_s += {s_noise}·ς·z, ς = {eta}·√β̃"
+    )
     solver_order: ClassVar[int] = 1
 
     def build(self) -> Euler:
@@ -69,6 +72,10 @@ class DPM2AncestralSampler(AncestralSampler):
     """DPM-2 with ancestral noise (k-diffusion)."""
 
     name = "dpm2_ancestral"
+    equation: ClassVar[str] = (
+        "x_s = α_s·(y + (r_s − r)·ε̂ halfway in log r), landing cleaner by ς;  x_s += {s_noise}·ς·z, "
+        "ς = {eta}·√β̃"
+    )
     solver_order: ClassVar[int] = 2
 
     def calls(self, steps: int) -> int:

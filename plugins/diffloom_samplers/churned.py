@@ -60,6 +60,7 @@ class EulerSampler(ChurnedSampler):
     """Euler's method (Karras et al. 2022); without churn it is ddim."""
 
     name = "euler"
+    equation: ClassVar[str] = "x_s = α_s·x̂₀ + σ_s·ε̂"
     solver_order: ClassVar[int] = 1
 
     def build(self) -> Euler:
@@ -73,6 +74,7 @@ class HeunSampler(ChurnedSampler):
     """Heun's method, EDM's own sampler (Karras et al. 2022, algorithm 2)."""
 
     name = "heun"
+    equation: ClassVar[str] = "x_s = α_s·(y + (r_s − r)·½(ε̂ + ε̂_s)), y = x_t/α, r = σ/α"
     solver_order: ClassVar[int] = 2
 
     def calls(self, steps: int) -> int:
@@ -90,6 +92,7 @@ class DPM2Sampler(ChurnedSampler):
     """k-diffusion's DPM-2: the slope halfway in log sigma, as DPM-Solver-2 (Lu et al. 2022), with churn."""
 
     name = "dpm2"
+    equation: ClassVar[str] = "x_s = α_s·(y + (r_s − r)·ε̂ halfway in log r), y = x_t/α, r = σ/α"
     solver_order: ClassVar[int] = 2
 
     def calls(self, steps: int) -> int:

@@ -19,6 +19,7 @@ class DDPMSampler(Sampler):
     """Ancestral sampling (Ho et al. 2020, algorithm 2), with the model's `variance`."""
 
     name = "ddpm"
+    equation: ClassVar[str] = "x_s = μ(x_t, x̂₀) + √Var(x_s | x_t)·z, μ the posterior's mean"
 
     @property
     def stochastic(self) -> bool:
@@ -36,6 +37,7 @@ class DDIMSampler(Sampler):
     """Denoising diffusion implicit models (Song et al. 2020): good samples in few steps."""
 
     name = "ddim"
+    equation: ClassVar[str] = "x_s = α_s·x̂₀ + √(σ_s² − ς²)·ε̂ + ς·z, ς = {eta}·√β̃"
     ends_early: ClassVar[bool] = True
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0

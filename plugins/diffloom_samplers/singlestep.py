@@ -19,6 +19,9 @@ class DPMSolver2SSampler(Sampler):
     """DPM-Solver-2 (Lu et al. 2022, algorithm 1): second order, two calls a step."""
 
     name = "dpm_solver_2s"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + a multiple of how ε̂ changes up to {r1} of the step in log(α/σ)"
+    )
     ends_early: ClassVar[bool] = True
 
     r1: Share = 0.5
@@ -44,6 +47,9 @@ class DPMSolver3SSampler(Sampler):
     """DPM-Solver-3 (Lu et al. 2022, algorithm 2): third order, three calls a step."""
 
     name = "dpm_solver_3s"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + a multiple of how ε̂ changes up to {r1} and {r2} of the step in log(α/σ)"
+    )
     ends_early: ClassVar[bool] = True
 
     r1: Share = 1 / 3
@@ -79,6 +85,9 @@ class DPMPP2SSampler(Sampler):
     """DPM-Solver++(2S) (Lu et al. 2022b, algorithm 1): second order in x₀, two calls a step."""
 
     name = "dpmpp_2s"
+    equation: ClassVar[str] = (
+        "x_s = α_s·x̂₀ + σ_s·ε̂ + a multiple of how x̂₀ changes up to {r1} of the step in log(α/σ)"
+    )
     ends_early: ClassVar[bool] = True
 
     r1: Share = 0.5

@@ -72,6 +72,10 @@ class ODESampler(Sampler):
     """
 
     name = "ode"
+    equation: ClassVar[str] = (
+        "dy/dθ = cos θ·ε̂ − sin θ·x̂₀, θ = atan(σ/α), y = x_t/√(α² + σ²), solved by {method} to rtol "
+        "{rtol} and atol {atol}"
+    )
     ends_early: ClassVar[bool] = True
     own_steps: ClassVar[bool] = True
 

@@ -170,6 +170,7 @@ class LCMSampler(Sampler):
     """Consistency models in a few steps (Song et al. 2023; Luo et al. 2023): each step's x₀ is noised afresh."""
 
     name = "lcm"
+    equation: ClassVar[str] = "x_s = α_s·x̂₀ + σ_s·z"
     ends_early: ClassVar[bool] = True
     distilled: ClassVar[bool] = True
 

@@ -110,6 +110,7 @@ class NoBuild(Sampler):
         (component("Bad-Name"), "'Bad-Name' is not lower-case"),
         (component("acme/moon"), "'acme/moon' is not lower-case"),
         (component("bare", __doc__=None), "has no docstring"),
+        (component("vague", equation="x + {phase}"), "equation names phase, which is no field"),
         (NotAKind, "does not derive from a kind; the kinds are space, conditioner"),
         (Spacing, "does not derive from a kind"),
         (NoBuild, "NoBuild does not define build, which every sampler has"),

@@ -41,6 +41,13 @@ class Component(Section):
     """The component's own name; with its distribution in front it is canonical: `acme-moon/unet`."""
     canonical: ClassVar[str] = ""
     """`distribution/name`; set when the component is registered."""
+    equation: ClassVar[str] = ""
+    """What it computes, in a line for `diffloom explain`; a field of its own stands in braces.
+
+    The symbols are those of docs/mathematics.md: F is the network's output, c the condition, x̂₀ and ε̂ what follows
+    from F, t a time, s the cleaner one that a step goes to, z fresh noise; α and σ without an index are those of t. A
+    derived component says its own, or none.
+    """
 
     @classmethod
     def specimens(cls, folder: Path) -> Iterable[Self]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
@@ -24,6 +24,7 @@ class VPSchedule(Schedule):
     """
 
     name = "vp"
+    equation: ClassVar[str] = "−log ᾱ = ½·{beta_d}·t² + {beta_min}·t;  α = √ᾱ, σ = √(1 − ᾱ)"
 
     beta_d: NonNegativeFloat = 19.9
     """How much β(t) rises from t = 0 to 1."""
@@ -83,6 +84,7 @@ class VESchedule(GeometricSchedule):
     """
 
     name = "ve"
+    equation: ClassVar[str] = "α = 1, σ = eᵗ from {sigma_min} to {sigma_max}"
 
     sigma_min: PositiveFloat = 0.02
     """The least noise."""
@@ -94,6 +96,7 @@ class EDMSchedule(GeometricSchedule):
     """Noise added to unchanged data (Karras et al. 2022). Time is c_noise = ln(sigma)/4, as its networks are shown."""
 
     name = "edm"
+    equation: ClassVar[str] = "α = 1, σ = e⁴ᵗ from {sigma_min} to {sigma_max}"
 
     sigma_min: PositiveFloat = 0.002
     """The least noise."""

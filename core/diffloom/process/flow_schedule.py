@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -61,6 +61,7 @@ class FlowSchedule(Schedule):
     """
 
     name = "flow"
+    equation: ClassVar[str] = "α = 1 − t, σ = t, times shifted by {shift}"
 
     first: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """The cleanest time, whatever the shift."""

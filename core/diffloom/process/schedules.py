@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -46,6 +46,9 @@ class LinearSchedule(BetaSchedule):
     """
 
     name = "linear"
+    equation: ClassVar[str] = (
+        "β from {beta_start} to {beta_end} in a straight line;  ᾱ = ∏(1 − β);  α = √ᾱ, σ = √(1 − ᾱ)"
+    )
 
     beta_start: Fraction = 1e-4
     """β₁."""
@@ -64,6 +67,9 @@ class ScaledLinearSchedule(BetaSchedule):
     """
 
     name = "scaled_linear"
+    equation: ClassVar[str] = (
+        "√β from √{beta_start} to √{beta_end} in a straight line;  ᾱ = ∏(1 − β);  α = √ᾱ, σ = √(1 − ᾱ)"
+    )
 
     beta_start: Fraction = 0.00085
     """β₁."""
@@ -83,6 +89,9 @@ class SqrtSchedule(BetaSchedule):
     """
 
     name = "sqrt"
+    equation: ClassVar[str] = (
+        "β² from {beta_start}² to {beta_end}² in a straight line;  ᾱ = ∏(1 − β);  α = √ᾱ, σ = √(1 − ᾱ)"
+    )
 
     beta_start: Fraction = 1e-4
     """β₁²."""
@@ -117,6 +126,7 @@ class ConstantSchedule(BetaSchedule):
     """β is the same at every step. DiT and SiT's copies of guided-diffusion call this `const`."""
 
     name = "constant"
+    equation: ClassVar[str] = "β = {beta};  ᾱ = ∏(1 − β);  α = √ᾱ, σ = √(1 − ᾱ)"
 
     beta: Fraction = 0.01
     """β."""

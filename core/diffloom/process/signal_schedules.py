@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import ClassVar
 
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
@@ -30,6 +31,9 @@ class CosineSchedule(SignalSchedule):
     """ᾱ falls as a squared cosine (Nichol & Dhariwal 2021, eq. 17). diffusers calls this `squaredcos_cap_v2`."""
 
     name = "cosine"
+    equation: ClassVar[str] = (
+        "ᾱ ∝ cos²((u + {s})/(1 + {s})·π/2), u from 0 to 1, β ≤ {beta_cap};  α = √ᾱ, σ = √(1 − ᾱ)"
+    )
 
     s: NonNegativeFloat = 0.008
     """Offset that keeps β from vanishing near t = 0."""
@@ -91,6 +95,7 @@ class ExponentialSchedule(SignalSchedule):
     """ᾱ falls exponentially: one β for all steps, said by the end. diffusers' Heun calls this `exp`."""
 
     name = "exponential"
+    equation: ClassVar[str] = "ᾱ = exp(−{rate}·u), u from 0 to 1, β ≤ {beta_cap};  α = √ᾱ, σ = √(1 − ᾱ)"
 
     rate: PositiveFloat = 12.0
     """ᾱ_T is exp(−rate)."""

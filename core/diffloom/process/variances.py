@@ -7,7 +7,7 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from diffloom.kinds import Variance
 
@@ -113,6 +113,7 @@ class FixedSmallVariance(Variance):
     """Fixed at β̃, the posterior's (Ho et al. 2020)."""
 
     name = "fixed_small"
+    equation: ClassVar[str] = "Var(x_s | x_t) = β̃ = σ_s²·(1 − SNR(t)/SNR(s))"
 
     def build(self) -> FixedSmall:
         """The variance."""
@@ -123,6 +124,7 @@ class FixedLargeVariance(Variance):
     """Fixed at β, the forward step's (Ho et al. 2020)."""
 
     name = "fixed_large"
+    equation: ClassVar[str] = "Var(x_s | x_t) = β = σ²·(1 − SNR(t)/SNR(s))"
 
     def build(self) -> FixedLarge:
         """The variance."""
@@ -133,6 +135,7 @@ class LearnedRangeVariance(Variance):
     """From the posterior's β̃ to the forward step's β, as the network says (Nichol & Dhariwal 2021)."""
 
     name = "learned_range"
+    equation: ClassVar[str] = "Var(x_s | x_t) = exp(v·log β + (1 − v)·log β̃), v from the network"
     learned = True
 
     def build(self) -> LearnedRange:
@@ -144,6 +147,7 @@ class LearnedVariance(Variance):
     """As the network says, which outputs its logarithm (Nichol & Dhariwal 2021, section 3.1)."""
 
     name = "learned"
+    equation: ClassVar[str] = "Var(x_s | x_t) = exp(v), v from the network"
     learned = True
 
     def build(self) -> Learned:
