@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from diffloom.kinds import SteeredGuidance
 
@@ -17,6 +17,7 @@ class AutoGuidance(SteeredGuidance):
     """Autoguidance (Karras et al. 2024): away from a weaker model of the same data. Needs no null condition."""
 
     name = "autoguidance"
+    equation: ClassVar[str] = "x̂₀ = w + {scale}·(x̂₀ − w), w by the weaker model"
 
     weights: str
     """The weaker model: a run folder or checkpoint, or anything else that `diffloom sample` takes. It is read once."""
