@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import Tensor
 
 from diffloom.process import LearnedSchedule, MonotoneSchedule
 from diffloom.process.monotone import Monotone
@@ -44,6 +45,43 @@ def test_the_time_of_a_log_snr_is_its_inverse(seed: int, t: float) -> None:
     found = schedule.time(log_snr)
     torch.testing.assert_close(schedule.log_snr(found).detach(), log_snr, rtol=1e-12, atol=1e-12)
     assert schedule.time(torch.tensor([math.inf, -math.inf])).tolist() == [0.0, 1.0]
+
+
+def bisected(schedule: MonotoneSchedule, log_snr: Tensor) -> Tensor:
+    """The times by halving [0, 1] until neighbours are one float64: slow, and plain."""
+    low, high = torch.zeros_like(log_snr), torch.ones_like(log_snr)
+    for _ in range(54):
+        middle = (low + high) / 2
+        cleaner = schedule.log_snr(middle) > log_snr
+        low, high = torch.where(cleaner, middle, low), torch.where(cleaner, high, middle)
+    return high
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30)
+def test_times_are_those_of_bisection(seed: int) -> None:
+    """To what float64 tells apart: where the curve is flat many times share a log-SNR, so that this is compared.
+
+    Weights far out add an offset to the network's values whose rounding, 1e-12, remains in their differences.
+    """
+    schedule, t = wild(seed), torch.rand(20, dtype=torch.float64, generator=torch.manual_seed(seed))
+    wanted = schedule.log_snr(t).detach()
+    with torch.no_grad():
+        found, slow = schedule.log_snr(schedule.time(wanted)), schedule.log_snr(bisected(schedule, wanted))
+    torch.testing.assert_close(found, slow, rtol=1e-12, atol=1e-11)
+
+
+@pytest.mark.parametrize("wanted", [13.0, 4.4, -1.0, -4.999])
+def test_a_time_costs_a_fraction_of_bisection(wanted: float) -> None:
+    """Of its 54 calls of the network, for weights as they begin; the time is the same but for one rounding."""
+    torch.manual_seed(0)
+    schedule = LearnedSchedule().build()
+    log_snr = torch.tensor(wanted, dtype=torch.float64)
+    calls: list[int] = []
+    schedule.shape.register_forward_hook(lambda *_: calls.append(1))
+    found = schedule.time(log_snr)
+    assert len(calls) <= 2 * 14, "each log-SNR asks twice: for the ends, and for the time"
+    assert found.item() == pytest.approx(bisected(schedule, log_snr).item(), rel=0, abs=2.3e-16)
 
 
 def test_it_is_vdms_network() -> None:

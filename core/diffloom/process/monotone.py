@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,8 +11,10 @@ from torch.nn import functional
 from diffloom.kinds import TimeAxis
 from diffloom.process.path import PathSchedule, Preserving
 
-HALVINGS = 54
-"""Of [0, 1]: after so many, two neighbours are one float64."""
+PARTS = 64
+"""Of [0, 1], in one call of the network: where a time is sought, so that little is left to seek."""
+EPSILON = 2.0**-53
+"""Neighbouring float64 are so far apart below 1."""
 
 
 class Monotone(nn.Module):
@@ -76,11 +80,30 @@ class MonotoneSchedule(nn.Module, PathSchedule):
 
     @torch.no_grad()
     def time(self, log_snr: Tensor) -> Tensor:
-        """The times of these log-SNRs by bisection, without gradients."""
-        wanted = log_snr.detach().to(device="cpu", dtype=torch.float64)
-        low, high = torch.zeros_like(wanted), torch.ones_like(wanted)
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            is_cleaner = self.log_snr(middle) > wanted
-            low, high = torch.where(is_cleaner, middle, low), torch.where(is_cleaner, high, middle)
-        return torch.where(wanted >= self.log_snr(torch.zeros(())), 0.0, high)
+        """The times of these log-SNRs, without gradients: which part of [0, 1] each is in, and where in it."""
+        times_P = torch.linspace(0.0, 1.0, PARTS + 1, dtype=torch.float64)
+        known_P = self.log_snr(times_P)
+        wanted = log_snr.detach().to(known_P).clamp(known_P[-1], known_P[0])
+        after = torch.searchsorted(-known_P, -wanted).clamp(min=1)
+        return _root(lambda t: self.log_snr(t) - wanted, times_P[after - 1], times_P[after])
+
+
+def _root(falling: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+    """Where a falling function is 0 between `low` and `high`, elementwise, to float64 (Ridders 1979, eq. 3).
+
+    Each round at least halves the bracket, and near the root doubles the digits, of which the grid has given two.
+    """
+    at_low, at_high, root = falling(low), falling(high), low
+    while True:
+        middle = (low + high) / 2
+        at_middle = falling(middle)
+        reach = (
+            at_middle.square() - at_low * at_high
+        ).sqrt()  # 0 only where the function is, all over the bracket
+        before, root = root, middle + (middle - low) * torch.where(reach > 0, at_middle / reach, 0.0)
+        if bool(((root - before).abs() <= EPSILON).all()):
+            return root
+        for tried, found in ((middle, at_middle), (root, falling(root))):
+            above = found > 0
+            low, at_low = torch.where(above, tried, low), torch.where(above, found, at_low)
+            high, at_high = torch.where(above, high, tried), torch.where(above, at_high, found)
