@@ -18,24 +18,12 @@ from diffloom.process import CLEAN, X0, Denoised, Epsilon, Level, V, denoiser
 PREDICTIONS = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
 
 
-class Double:
-    """A module, except that its float32 is float64."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self.float32 = module.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
 @pytest.fixture
-def doubled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], None]]:
-    """Makes a peer's module compute in float64."""
+def doubled(doubled: Callable[[Any], None]) -> Iterator[Callable[[Any], None]]:
+    """The same, with float64 as the default too, which some peers take."""
 
     def patch(module: Any) -> None:
-        monkeypatch.setattr(module, "torch", Double(torch))
-        monkeypatch.setattr(module, "np", Double(np), raising=False)
+        doubled(module)
         torch.set_default_dtype(torch.float64)
 
     yield patch
