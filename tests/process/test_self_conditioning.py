@@ -5,12 +5,26 @@ Oracle: the recurrence of Chen et al. 2022, algorithm 2, written out.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.process import CosineSchedule, Denoised, V, denoiser, under
+from diffloom.process import (
+    Aims,
+    CosineSchedule,
+    Denoised,
+    Level,
+    Model,
+    Steered,
+    V,
+    View,
+    denoiser,
+    under,
+)
 
 LEVELS = CosineSchedule().build().levels([900, 500, 100])[:-1]
 X = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -53,6 +67,66 @@ def test_each_condition_has_an_estimate_of_its_own() -> None:
     assert torch.equal(network.shown[1], torch.zeros_like(X))
     first(X, LEVELS[1])
     assert torch.equal(network.shown[2], said)
+
+
+@dataclass(eq=False)
+class Within:
+    """Away from one condition, at some levels."""
+
+    condition: Condition
+    awake: Callable[[Level], bool]
+
+    def __post_init__(self) -> None:
+        self.views = (View(self.condition),)
+
+    def active(self, level: Level) -> bool:
+        return self.awake(level)
+
+    def shift(self, x: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
+        return plain.x0_BCHW - seen[0].x0_BCHW
+
+
+def test_estimates_outlive_a_guidance_s_interval() -> None:
+    """Two guidances wake and sleep: in every call each condition's rows are shown what was last said of them.
+
+    Oracle: the recurrence for each condition by itself, over the levels at which it is asked.
+    """
+    labels = {"asked": 1, "null": 2, "other": 3}
+    asked, null, other = (Condition(class_B=torch.full((2,), label)) for label in labels.values())
+    levels = CosineSchedule().build().levels([900, 700, 500, 300, 100])[:-1]
+    awake = {"asked": {0, 1, 2, 3, 4}, "null": {1, 2, 4}, "other": {0, 2, 4}}
+    calls: list[dict[int, Tensor]] = []
+
+    def network(x: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+        own, shown = x.chunk(2, 1)
+        assert condition.class_B is not None
+        calls.append(dict(zip(condition.class_B[::2].tolist(), shown.split(2), strict=True)))
+        return torch.tanh(own * condition.class_B.view(-1, 1, 1, 1)) + 0.3 * shown
+
+    def at(name: str) -> Callable[[Level], bool]:
+        return lambda level: levels.index(level) in awake[name]
+
+    model = Model(
+        under=under(denoiser(network, V()), self_conditioning=True),
+        backbone=nn.Identity(),
+        schedule=CosineSchedule().build(),
+        space=nn.Identity(),
+        space_shape=(3, 4, 4),
+        conditioners={},
+    )
+    pulls = [Within(null, at("null")), Within(other, at("other"))]
+    steered = Steered(Aims(condition=asked, null=null), model, pulls)
+    for level in levels:
+        steered(X, level)
+    for name, label in labels.items():
+        estimate = torch.zeros_like(X)
+        for index, level in enumerate(levels):
+            assert (label in calls[index]) is (index in awake[name])
+            if index in awake[name]:
+                # one float32 network in batches of several sizes
+                torch.testing.assert_close(calls[index][label], estimate, rtol=1e-5, atol=1e-6)
+                output = torch.tanh(X * label) + 0.3 * estimate
+                estimate = level.alpha * X - level.sigma * output  # v's x₀
 
 
 def test_the_estimate_has_no_gradient() -> None:

@@ -13,6 +13,8 @@ from diffloom.process.path import PathSchedule, Preserving
 
 PARTS = 64
 """Of [0, 1], in one call of the network: where a time is sought, so that little is left to seek."""
+HALVINGS = 54
+"""Of [0, 1]: after so many, two neighbours are one float64."""
 EPSILON = 2.0**-53
 """Neighbouring float64 are so far apart below 1."""
 
@@ -94,7 +96,7 @@ def _root(falling: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Ten
     Each round at least halves the bracket, and near the root doubles the digits, of which the grid has given two.
     """
     at_low, at_high, root = falling(low), falling(high), low
-    while True:
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         at_middle = falling(middle)
         reach = (
@@ -102,8 +104,9 @@ def _root(falling: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Ten
         ).sqrt()  # 0 only where the function is, all over the bracket
         before, root = root, middle + (middle - low) * torch.where(reach > 0, at_middle / reach, 0.0)
         if bool(((root - before).abs() <= EPSILON).all()):
-            return root
+            break
         for tried, found in ((middle, at_middle), (root, falling(root))):
             above = found > 0
             low, at_low = torch.where(above, tried, low), torch.where(above, found, at_low)
             high, at_high = torch.where(above, high, tried), torch.where(above, at_high, found)
+    return root

@@ -13,7 +13,7 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Concatenate, ParamSpec
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conversion
-from diffloom.process.types import Denoised, Level
+from diffloom.process.types import Denoised, Estimate, Level, Under
 
 P = ParamSpec("P")
 
@@ -72,7 +72,7 @@ def under(
     prepare: Callable[[Condition], Condition] = lambda condition: condition,
     *,
     self_conditioning: bool = False,
-) -> Callable[[Condition], Callable[[Tensor, Level], Denoised]]:
+) -> Under:
     """`denoise` under one condition at a time: (condition) → (x, level) → x₀ and ε.
 
     `prepare` is called with each condition once, when it becomes known, and not again at every level. With
@@ -80,19 +80,24 @@ def under(
     zeros at first (Chen et al. 2022, algorithm 2).
     """
 
-    def under_condition(condition: Condition) -> Callable[[Tensor, Level], Denoised]:
+    def under_condition(
+        condition: Condition, estimates: Sequence[Estimate] | None = None
+    ) -> Callable[[Tensor, Level], Denoised]:
         prepared = prepare(condition)
-
-        estimate_BCHW: Tensor | None = None
+        known = (Estimate(),) if estimates is None else tuple(estimates)
 
         def denoise_under(x_BCHW: Tensor, level: Level) -> Denoised:
             return denoise(x_BCHW, level, prepared)
 
         def denoise_remembering(x_BCHW: Tensor, level: Level) -> Denoised:
-            nonlocal estimate_BCHW
-            shown_BCHW = torch.zeros_like(x_BCHW) if estimate_BCHW is None else estimate_BCHW
-            denoised = denoise(x_BCHW, level, prepared, shown_BCHW)
-            estimate_BCHW = denoised.x0_BCHW.detach()
+            shown = [
+                torch.zeros_like(rows) if estimate.x0_BCHW is None else estimate.x0_BCHW
+                for estimate, rows in zip(known, x_BCHW.chunk(len(known)), strict=True)
+            ]
+            denoised = denoise(x_BCHW, level, prepared, torch.cat(shown))
+            said = denoised.x0_BCHW.detach().chunk(len(known))
+            for estimate, x0_BCHW in zip(known, said, strict=True):
+                estimate.x0_BCHW = x0_BCHW
             return denoised
 
         return denoise_remembering if self_conditioning else denoise_under

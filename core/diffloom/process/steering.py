@@ -11,6 +11,7 @@ that take the gradient elsewhere. Legend: B batch, C channels, H height, W width
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Correct, Pull, Tilting
-from diffloom.process.types import Aims, Denoised, Level, Model, Tilt, View
+from diffloom.process.types import Aims, Denoised, Estimate, Level, Model, Tilt, View
 
 
 class Steered:
@@ -32,6 +33,9 @@ class Steered:
         self.corrections = tuple(corrections)
         self._plain = View(aims.condition)
         self._under = model.under
+        self._estimates: dict[int, Estimate] = defaultdict(
+            Estimate
+        )  # by condition, whatever it is stacked with
         self._batches: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
         self._batch([self._plain, *(view for pull in self.pulls for view in pull.views)])
 
@@ -82,7 +86,8 @@ class Steered:
         own = _distinct([view.condition for view in views if view.through is None])
         key = tuple(map(id, own))
         if key not in self._batches:
-            self._batches[key] = self._under(own[0] if len(own) == 1 else Condition.stack(own))
+            stacked = own[0] if len(own) == 1 else Condition.stack(own)
+            self._batches[key] = self._under(stacked, [self._estimates[one] for one in key])
         return self._batches[key]
 
 

@@ -148,12 +148,33 @@ class Aims:
     """What is asked for as it was given, for networks with conditioners of their own."""
 
 
+@dataclass(eq=False)
+class Estimate:
+    """What a self-conditioned network last said of x₀ under one condition of a walk, which it is shown again."""
+
+    x0_BCHW: Tensor | None = None
+    """None until it has said something."""
+
+
+class Under(Protocol):
+    """The denoiser under a condition."""
+
+    def __call__(
+        self, condition: Condition, estimates: Sequence[Estimate] | None = None
+    ) -> Callable[[Tensor, Level], Denoised]:
+        """(x_BCHW, level) → x₀ and ε; what depends on the condition alone is computed here and now.
+
+        Where the condition is several, stacked, `estimates` has one for each, to be shared with other stacks of them.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Model:
     """What guidance may know of the model it steers."""
 
-    under: Callable[[Condition], Callable[[Tensor, Level], Denoised]]
-    """The denoiser under a condition; what depends on the condition alone is computed there and then."""
+    under: Under
+    """The denoiser under a condition."""
     backbone: nn.Module
     schedule: NoiseSchedule
     space: nn.Module
