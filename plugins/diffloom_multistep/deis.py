@@ -13,13 +13,21 @@ from diffloom_multistep.polynomial import lagrange_integrals
 
 Variable = Literal["log_rho", "time"]
 
+MOST_GROWTH = 50.0
+"""How many times as much as a step of first order one in time may make of an error in ε.
+
+Measured on a mixture's exact flow, by 11 schedules, 7 spacings, 8 to 40 steps and orders 2 to 4: up to here no walk is
+more than 1.3 times as far off as DDIM's; at 80 the first is 4 times, at 870 one is 75 times, beyond up to 1e5 times.
+"""
+
 
 class DEIS(Multistep):
     """Diffusion exponential integrator sampler (Zhang & Chen 2022), Adams-Bashforth kind.
 
     dx̄ = ε dρ with x̄ = x/alpha, ρ = sigma/alpha; ε is the polynomial through its last values in log ρ, as in
     diffusers, or in the schedule's time, the paper's tAB-DEIS (its section 3). In ρ itself it would be `LMS`, ρAB-DEIS.
-    Into the clean level, where log ρ has no value, the step is of first order.
+    Into the clean level, where log ρ has no value, the step is of first order. Time is for levels that are about even
+    in it: where a step is much longer than those before, the polynomial reaches too far, and the walk is refused.
     """
 
     def __init__(
@@ -54,14 +62,21 @@ class DEIS(Multistep):
                 "deis in time needs levels of different times, but beyond the schedule's ends all share one: "
                 "choose a spacing within them, or the variable log_rho"
             )
-        _, *rest = lagrange_integrals(
+        parts = lagrange_integrals(
             places,
             start=current.half_log_snr,
             end=following.half_log_snr,
             place=lambda lam: course.at(2 * lam).t if in_time else lam,
             density=lambda lam: -math.exp(-lam),
         )
-        return tuple(following.alpha * part for part in rest)
+        growth = math.fsum(map(abs, parts)) / abs(math.fsum(parts))
+        if in_time and growth > MOST_GROWTH:
+            raise ValueError(
+                f"deis in time would make any error of the network {growth:.0f} times as large in the step from time "
+                f"{current.t:g} to {following.t:g}: the levels are too uneven in time; take variable: log_rho, or a "
+                "spacing that is even in time"
+            )
+        return tuple(following.alpha * part for part in parts[1:])
 
 
 def _time(level: Level, course: Course) -> float:
