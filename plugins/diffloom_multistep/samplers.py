@@ -116,7 +116,7 @@ class DEISSampler(Sampler):
     variable: Literal["log_rho", "time"] = "log_rho"
     """What the polynomial is in: log(sigma/alpha), as in diffusers, or the schedule's time, the paper's tAB-DEIS.
 
-    With `time`, levels far from even in it are refused as a walk begins: it would be up to 1e5 times as far off as ddim.
+    With `time`, levels far from even in it are refused as a walk begins: up to 1e5 times as far off as ddim.
     """
     lower_order_final: bool = True
     """Let the order fall to 1 at the end of walks of fewer than 15 steps, where the polynomial reaches too far."""

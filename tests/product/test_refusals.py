@@ -116,7 +116,7 @@ def test_samplers_are_refused_where_they_fail_and_nowhere_else(
     mixture = Oracle().mixture(space=SPACE, condition=document.condition_info)
     for schedule in specimens("schedule"):
         built = schedule.build(space=SPACE)
-        levels = document.sampling.spacing.levels(built, steps=4)
+        levels = document.sampling.spacing.levels(built, steps=document.sampling.steps)
         first = levels[0]
         start = normal((1, *SPACE.shape), seed=1) * math.hypot(first.alpha, first.sigma)
         try:
