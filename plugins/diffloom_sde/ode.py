@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from diffloom.errors import DiffloomError
 from diffloom.process import Course, Denoised, Level, Step
 
 
@@ -23,21 +25,30 @@ class ODE:
     for every schedule, and bounded from pure noise, θ = π/2, to where it is clean. It leads from the first level to the
     last noisy one, whose prediction is the sample; the levels between are not visited. Each sample is integrated by
     itself, so that it has the steps that it needs, whatever it shares a batch with. The walk is a single `Step`.
+
+    A network is shown its times in float32: to the solver its answers are a staircase, and tolerances finer than the
+    stairs, below about 1e-7, let it take ever shorter steps.
     """
 
-    def __init__(self, *, method: str = "dopri5", rtol: float = 1e-5, atol: float = 1e-5) -> None:
+    def __init__(
+        self, *, method: str = "dopri5", rtol: float = 1e-5, atol: float = 1e-5, max_calls: int = 2000
+    ) -> None:
         """`method` is one of torchdiffeq's adaptive ones; tolerances are of y, pixel by pixel, in each step."""
         self.method = method
         self.rtol = rtol
         self.atol = atol
+        self.max_calls = max_calls
 
     def __call__(self, x_BCHW: Tensor, course: Course) -> Iterator[Step]:
-        """Walk x_BCHW down, one sample after another."""
+        """Walk x_BCHW down, one sample after another.
+
+        Raises DiffloomError for a sample that is not there after `max_calls` calls of the network.
+        """
         levels = course.levels
         end = levels[-2] if levels[-1].is_clean else levels[-1]
         said, arrived = [], []
         for row in range(len(x_BCHW)):
-            x_1CHW, denoise = x_BCHW[row : row + 1], course.alone(row)
+            x_1CHW, denoise = x_BCHW[row : row + 1], self._counted(course.alone(row))
             said.append(denoise(x_1CHW, levels[0]).x0_BCHW)
             if end is not levels[0]:
                 x_1CHW = self._flow(x_1CHW, Path(levels[0], end, course.at), denoise)
@@ -50,6 +61,21 @@ class ODE:
             x0_BCHW=torch.cat(said),
             following_BCHW=torch.cat(arrived),
         )
+
+    def _counted(self, denoise: Callable[[Tensor, Level], Denoised]) -> Callable[[Tensor, Level], Denoised]:
+        """`denoise` for one sample, which may ask so often and no more."""
+        calls = itertools.count(1)
+
+        def denoise_counted(x_1CHW: Tensor, level: Level) -> Denoised:
+            if next(calls) > self.max_calls:
+                raise DiffloomError(
+                    f"ode: a sample is not drawn after {self.max_calls} calls of the network, by rtol {self.rtol:g} "
+                    f"and atol {self.atol:g}, at time {level.t:g}; raise rtol and atol (float32 honours no less "
+                    "than about 1e-7), or max_calls"
+                )
+            return denoise(x_1CHW, level)
+
+        return denoise_counted
 
     def _flow(self, x_1CHW: Tensor, path: Path, denoise: Callable[[Tensor, Level], Denoised]) -> Tensor:
         """x at the end of the path."""

@@ -82,9 +82,11 @@ class ODESampler(Sampler):
     method: Literal["dopri5", "dopri8", "bosh3", "adaptive_heun"] = "dopri5"
     """The solver. torchdiffeq's fehlberg2 is left out: its errors are a hundred times its tolerance."""
     rtol: PositiveFloat = 1e-5
-    """Error allowed in a step, relative to x."""
+    """Error allowed in a step, relative to x; a network, shown its times in float32, honours about 1e-7 and no less."""
     atol: PositiveFloat = 1e-5
     """Error allowed in a step, in units of x, beside that."""
+    max_calls: PositiveInt = 2000
+    """Network calls after which a sample is given up with an error; by the default tolerances about 100 are usual."""
 
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
@@ -98,7 +100,7 @@ class ODESampler(Sampler):
         """The walk."""
         from diffloom_sde.ode import ODE
 
-        return ODE(method=self.method, rtol=self.rtol, atol=self.atol)
+        return ODE(method=self.method, rtol=self.rtol, atol=self.atol, max_calls=self.max_calls)
 
 
 class RePaintSampler(Sampler):

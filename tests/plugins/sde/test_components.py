@@ -143,7 +143,10 @@ def test_fields_reach_the_walk(pictures: dict[str, str]) -> None:
             PredictorCorrectorSampler(predictor="reverse_diffusion", corrector_steps=2, snr=0.2),
             {"predictor": "reverse_diffusion", "corrector_steps": 2, "snr": 0.2},
         ),
-        (ODESampler(method="bosh3", rtol=1e-3, atol=1e-4), {"method": "bosh3", "rtol": 1e-3, "atol": 1e-4}),
+        (
+            ODESampler(method="bosh3", rtol=1e-3, atol=1e-4, max_calls=90),
+            {"method": "bosh3", "rtol": 1e-3, "atol": 1e-4, "max_calls": 90},
+        ),
         (RePaintSampler(**pictures, jump_length=3, jump_n_sample=4), {"jump_length": 3, "jump_n_sample": 4}),
     ]
     for sampler, fields in cases:

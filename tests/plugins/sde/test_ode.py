@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffloom.process import CLEAN, Denoised, Level
+from diffloom.errors import DiffloomError
+from diffloom.process import CLEAN, Denoised, Level, VPSchedule
 from diffloom.testing.closed_forms import (
     GaussianData,
     MixtureData,
@@ -154,3 +155,36 @@ def test_it_stays_between_its_two_levels() -> None:
         )
     assert min(seen) >= start.log_snr - 1e-9
     assert max(seen) <= end.log_snr + 1e-9
+
+
+def test_a_network_shown_float32_times_ends_at_the_most_calls_and_not_never() -> None:
+    """dopri8 asks it for 1e-10 some 6000 times, where 1e-8 takes about 200; the default limit ends that."""
+    schedule, data = VPSchedule().build(), MixtureData()
+    start, end, _ = schedule.levels([schedule.axis.last, schedule.axis.first])
+
+    def shown(x: Tensor, level: Level) -> Denoised:
+        (coarse, _) = schedule.levels([torch.tensor(level.t, dtype=torch.float32).item()])
+        x0 = data(x, coarse).x0_BCHW
+        return Denoised(x0, (x - level.alpha * x0) / level.sigma)
+
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64).view(1, 1, 3, 3)
+    denoise = Counted(shown)
+    walked(ODE(method="dopri8", rtol=1e-8, atol=1e-8), x, [start, end], denoise, at=schedule.level)
+    assert denoise.calls < 400
+    denoise = Counted(shown)
+    with pytest.raises(
+        DiffloomError, match=r"after 2000 calls .* by rtol 1e-10 and atol 1e-10, .*; raise rtol"
+    ):
+        walked(ODE(method="dopri8", rtol=1e-10, atol=1e-10), x, [start, end], denoise, at=schedule.level)
+    assert denoise.calls == 2000
+
+
+def test_the_most_calls_are_those_of_one_sample_its_ends_included() -> None:
+    data, levels, x = MixtureData(), preserving(20), normal((1, 1, 2, 2))
+    denoise = Counted(data)
+    (alone,) = walked(ODE(), x, levels, denoise)
+    needed = denoise.calls
+    (twice,) = walked(ODE(max_calls=needed), torch.cat([x, x]), levels, data)
+    assert torch.equal(twice.following_BCHW[1:], alone.following_BCHW)
+    with pytest.raises(DiffloomError, match=f"after {needed - 1} calls"):
+        walked(ODE(max_calls=needed - 1), x, levels, data)
