@@ -10,7 +10,7 @@ from torch import Tensor
 import diffloom
 from diffloom import config
 from diffloom.conditioning import Raw
-from diffloom.config.plain import plain
+from diffloom.config.plain import components, plain
 
 if TYPE_CHECKING:
     from diffloom.sampling import SamplingPlan
@@ -40,6 +40,13 @@ def recipe_of(plan: SamplingPlan) -> dict[str, Any]:
         recipe["negative"] = recorded(plan.negative)
     if plan.also:
         recipe["also"] = [[weight, recorded(raw)] for weight, raw in plan.also]
+    others = {
+        source: digest
+        for component in components(plan.section.guidance)
+        for source, digest in component.digests().items()
+    }
+    if others:
+        recipe["other_weights"] = others
     if plan.start_BCHW is not None:
         recipe["start"] = _digest(plan.start_BCHW)
     return recipe

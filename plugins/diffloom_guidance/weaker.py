@@ -32,6 +32,12 @@ class AutoGuidance(SteeredGuidance):
 
         return (cls(scale=2.0, weights=save_guided_model(folder / "weaker.safetensors")),)
 
+    def digests(self) -> dict[str, str | None]:
+        """The weaker model's."""
+        from diffloom_guidance.loading import weaker_model
+
+        return {self.weights: weaker_model(self.weights).weights_digest}
+
     def build(self) -> AutoGuide:
         """The guidance. Raises CheckpointError for weights that cannot be read."""
         from diffloom_guidance.autoguidance import AutoGuide

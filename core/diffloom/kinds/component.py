@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +66,13 @@ class Component(Section):
     def bridges(cls) -> Iterable[Bridge]:
         """How other programs keep the weights of what this component builds (`diffloom.bridge`); may import torch."""
         return ()
+
+    def digests(self) -> Mapping[str, str | None]:
+        """What a recipe says of the models that it reads when built: the digest of each one's weights, by its source.
+
+        The source is as the fields have it. None stands for weights that have no digest, as those of other programs.
+        """
+        return {}
 
     @classmethod
     def is_kind(cls) -> bool:

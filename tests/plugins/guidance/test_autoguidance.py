@@ -17,7 +17,7 @@ from torch import nn
 import diffloom
 from diffloom import Pipeline
 from diffloom.process import Strength
-from diffloom.testing.guided_model import DOCUMENT, guided_model
+from diffloom.testing.guided_model import DOCUMENT, guided_model, save_guided_model
 from diffloom_guidance import AutoGuidance, AutoGuide
 
 X_T = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -90,6 +90,28 @@ def test_from_a_file_s_words_and_in_batches(run_folder: Path) -> None:
     assert not torch.equal(whole.tensor[1], plain[1])
     told = whole.recipe_of(1)["sampling"]["guidance"]
     assert (told["type"], told["weights"], told["scale"]) == ("diffloom/autoguidance", str(run_folder), 2.0)
+
+
+def test_a_recipe_says_which_weights_the_weaker_model_had(run_folder: Path, tmp_path: Path) -> None:
+    """The digest that the weaker model's own recipes give, and other weights have another."""
+    strong = diffloom.load(run_folder, device="cpu")
+    own = strong.sample(label=3, steps=1, guidance=1.0).recipe
+    assert "other_weights" not in own
+    for guidance in (
+        {"type": "autoguidance", "weights": str(run_folder), "scale": 2.0},
+        {"type": "combined", "parts": [{"type": "autoguidance", "weights": str(run_folder), "scale": 2.0}]},
+    ):
+        out = strong.sample(label=[3, 4], steps=1, guidance=guidance)
+        assert out.recipe["other_weights"] == {str(run_folder): own["weights"]}
+        assert out.recipe_of(1)["other_weights"] == out.recipe["other_weights"]
+
+    assert strong.weights_digest is not None
+    told = set()
+    for seed in (0, 1):
+        weaker = save_guided_model(tmp_path / f"{seed}.safetensors", seed=seed)
+        told |= set(AutoGuidance(weights=weaker).digests().values())
+    assert len(told) == 2
+    assert all(digest and len(digest) == 64 for digest in told)
 
 
 @pytest.mark.parametrize(
