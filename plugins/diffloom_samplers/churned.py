@@ -25,11 +25,19 @@ class ChurnedSampler(Sampler):
     """Its order without noise."""
 
     s_churn: NonNegativeFloat = 0.0
-    """How much noise is added before steps, shared between them; 0 is deterministic."""
+    """How much noise is added before steps, shared between them; 0 is deterministic.
+
+    At the first levels it can lead beyond the schedule's noisiest, where the network is shown the nearest time that it
+    knows and errs. Samples of a mixture by heun, 10 steps, epsilon, were 2e-4 off for it with `linear`, 3e-2 with
+    `laplace` and worthless with `cosine`; 40 steps leave less than a hundredth of that. `s_max` keeps clear of it.
+    """
     s_min: NonNegativeFloat = 0.0
     """Smallest sigma/alpha at which noise is added."""
     s_max: NonNegativeFloat | None = None
-    """Largest sigma/alpha at which noise is added; null for all."""
+    """Largest sigma/alpha at which noise is added; null for all.
+
+    Up to the schedule's largest divided by 1 + s_churn/steps (by √2 at most) no level is raised beyond the noisiest.
+    """
     s_noise: NonNegativeFloat = 1.0
     """How many times as strong as exact the noise is; the paper takes up to 1.007 against lost detail."""
 

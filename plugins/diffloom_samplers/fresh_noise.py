@@ -27,7 +27,8 @@ class Churn:
     def raised(self, level: Level, course: Course) -> tuple[Level, float]:
         """The noisier level to step from, and the std of what is added to x_t, scaled to its alpha, to get there.
 
-        Pure noise cannot become noisier: it stays.
+        Pure noise cannot become noisier: it stays. Any other level may be raised beyond the schedule's noisiest, whose
+        time the network is then shown, though x is noisier.
         """
         bound = math.inf if self.s_max is None else self.s_max
         if self.s_churn == 0 or level.alpha == 0 or not self.s_min <= level.ratio <= bound:
