@@ -90,7 +90,7 @@ class ODESampler(Sampler):
 
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
-        return (cls(method="dopri8", rtol=1e-9, atol=1e-9),)
+        return (cls(method="dopri8", rtol=1e-8, atol=1e-8),)
 
     def calls(self, steps: int) -> None:
         """As many as the tolerances ask for."""
