@@ -35,7 +35,7 @@ def registered() -> Registry:
 def specimens_of(kind: str) -> list[Any]:
     """diffloom's own, by name; where the kit examines none, as it is by default, or painting all of 2×2 pixels.
 
-    The kit's adaptive solver is right to 1e-9, and a network that is shown t in float32 is not as smooth as that.
+    The kit's adaptive solver is right to 1e-8, and a network that is shown t in float32 is not as smooth as that.
     """
     folder = Path(FILES.name)
     found = []
