@@ -68,6 +68,7 @@ EACH: dict[str, Callable[[], list[Any]]] = {
         item for item in specimens_of("sampler") if item.stochastic and item.name not in DRAWN_ELSEWHERE
     ],
     "any_schedule": lambda: specimens_of("schedule"),
+    "any_prediction": lambda: specimens_of("prediction"),
     "any_spacing": lambda: specimens_of("spacing"),
 }
 

@@ -5,7 +5,7 @@ prediction or schedule in between. A solver works on x/alpha over sigma/alpha, w
 log-SNRs and from the same noise every combination must draw the same image, deterministic or not. That this image is
 right is told by its order (test_orders.py) and its statistics (test_stochastic.py).
 
-Every sampler meets every schedule; predictions take turns, so that each also meets every schedule and every sampler.
+Every sampler meets every schedule with every prediction: more than two thousand documents.
 """
 
 from __future__ import annotations
@@ -101,28 +101,33 @@ class Combination:
 
 def test_the_same_noise_makes_the_same_image_on_every_schedule(
     any_schedule: Schedule,
+    any_prediction: Prediction,
     specimens: Callable[[str], list[Any]],
     registry: Registry,
     references: dict[Any, Tensor],
 ) -> None:
-    schedules, predictions = specimens("schedule"), specimens("prediction")
-    turn = schedules.index(any_schedule)
     wrong, accepted = [], 0
-    for place, sampler in enumerate(by_default(specimens("sampler"))):
-        prediction = predictions[(turn + place) % len(predictions)]
-        combination = built(any_schedule, prediction, sampler, registry)
+    for sampler in by_default(specimens("sampler")):
+        combination = built(any_schedule, any_prediction, sampler, registry)
         if combination is None:
             continue  # refused: test_refusals.py
         accepted += 1
         image, calls = combination.drawn()
         error = (image - reference(combination, references)).abs().max().item()
-        within = max(EXCEPTIONS.get(part.name, (WITHIN, ""))[0] for part in (prediction, sampler))
+        within = max(EXCEPTIONS.get(part.name, (WITHIN, ""))[0] for part in (any_prediction, sampler))
         if not error < within:
-            wrong.append(f"{prediction.name} × {sampler!r}: the image is {error:.3g} off")
+            wrong.append(f"{sampler!r}: the image is {error:.3g} off")
         if sampler.calls(STEPS) is not None and calls not in combination.calls():
             wrong.append(f"{sampler!r}: {calls} network calls, not {sampler.calls(STEPS)}")
     assert wrong == []
-    assert accepted >= 15
+    assert accepted >= 15 or not makes_sense(any_schedule, any_prediction)
+
+
+def makes_sense(schedule: Schedule, prediction: Prediction) -> bool:
+    """Whether x₀ can be told from the prediction at all of the schedule's times."""
+    without_signal = schedule.zero_snr and prediction.needs_signal
+    without_steps = schedule.axis.count is None and prediction.needs_counted_times
+    return not (without_signal or without_steps)
 
 
 def by_default(samplers: list[Sampler]) -> list[Sampler]:
