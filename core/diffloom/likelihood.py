@@ -37,6 +37,7 @@ LEAST_LOG_SNR = -14.0
 def picture_bits(
     pipeline: Pipeline,
     images_BCHW: Tensor,
+    /,
     *,
     seed: int = 0,
     steps: int | None = None,

@@ -8,12 +8,41 @@ from diffloom.config.document import Document, PictureDocument
 from diffloom.errors import Problem
 from diffloom.kinds import ConditionInfo, LatentSpace, SpaceInfo, Weighted
 
-RESERVED = frozenset(
-    {"also", "batch_size", "corrections", "end", "guidance", "n", "negative", "on_step", "sampler", "seed"}
-) | frozenset(
-    {"spacing", "start", "steps", "device", "film", "help", "output", "plugin", "self", "t", "weights", "x_t"}
+RESERVED = (
+    frozenset(
+        {
+            "also",
+            "batch_size",
+            "clip",
+            "corrections",
+            "end",
+            "fixed_point_iterations",
+            "guidance",
+            "images",
+            "n",
+        }
+    )
+    | frozenset(
+        {
+            "negative",
+            "on_step",
+            "sampler",
+            "seed",
+            "self",
+            "spacing",
+            "start",
+            "steps",
+            "t",
+            "tolerance",
+            "x_t",
+        }
+    )
+    | frozenset(  # and beside these, at the command line
+        {"device", "film", "help", "output", "plugin", "reference_steps", "samplers", "weights"}
+    )
 )
-"""Arguments of `Pipeline.sample`, `denoise` and the command `diffloom sample`."""
+"""What stands beside conditions: arguments of `Pipeline`'s methods and of `picture_bits`, options of the commands that
+take conditions."""
 
 
 def space_shape(document: PictureDocument) -> Iterator[Problem]:
