@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 from scipy import integrate
@@ -113,7 +113,12 @@ def test_deis_in_time_is_exact_for_polynomials_in_time(
         return float(integrate.quad(lambda t: eps(t) / (1 - t) ** 2, a.t, b.t, epsabs=1e-13, epsrel=1e-13)[0])
 
     walk = DEIS(order=order, variable="time", lower_order_final=False)
-    found = steps_of(walk, levels_of(steps, flowing_at), flowing_at, lambda level: eps(level.t), noise=True)
+    levels = levels_of(steps, flowing_at)
+    try:
+        found = steps_of(walk, levels, flowing_at, lambda level: eps(level.t), noise=True)
+    except ValueError as refusal:  # test_deis_in_time.py says where
+        assume("the levels are too uneven in time" not in str(refusal))
+        raise
     expect_exact(found, order - 1, increment, noise=True)
 
 
