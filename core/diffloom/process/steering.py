@@ -74,7 +74,8 @@ class Steered:
     def _predicted(self, views: Sequence[View], x_BCHW: Tensor, level: Level) -> dict[int, Denoised]:
         """The prediction of each view, by its identity; those of the model itself come from one call."""
         own = _distinct([view.condition for view in views if view.through is None])
-        together = self._batch(views)(torch.cat([x_BCHW] * len(own)), level)
+        repeated = x_BCHW if len(own) == 1 else torch.cat([x_BCHW] * len(own))
+        together = self._batch(views)(repeated, level)
         rows = dict(zip(map(id, own), _split(together, len(own)), strict=True))
         return {
             id(view): rows[id(view.condition)] if view.through is None else view.through(x_BCHW, level)
