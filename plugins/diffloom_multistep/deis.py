@@ -7,9 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level
+from diffloom.process import Course, Denoised, Level, lagrange_integrals
 from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, order_at
-from diffloom_multistep.polynomial import lagrange_integrals
 
 Variable = Literal["log_rho", "time"]
 

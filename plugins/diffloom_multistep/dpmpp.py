@@ -8,9 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level
+from diffloom.process import Course, Denoised, Level, exponential_integrals
 from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, order_at
-from diffloom_multistep.polynomial import exponential_integrals
 
 SecondOrder = Literal["midpoint", "heun"]
 ThirdOrder = Literal["taylor", "published"]

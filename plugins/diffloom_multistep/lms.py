@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised
+from diffloom.process import Course, Denoised, lagrange_integrals
 from diffloom_multistep.multistep import Multistep, first_with_signal, order_at
-from diffloom_multistep.polynomial import lagrange_integrals
 
 
 class LMS(Multistep):

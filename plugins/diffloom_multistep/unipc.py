@@ -10,9 +10,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper
+from diffloom.process import Course, Denoised, Level, Move, Stepper, exponential_integrals
 from diffloom_multistep.multistep import first_with_signal, order_at
-from diffloom_multistep.polynomial import exponential_integrals
 
 Increment = Literal["bh1", "bh2"]
 

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from diffloom.process import Level
+from diffloom.process import Level, exponential_integrals
 from diffloom_sde.multistep import Multistep
-from diffloom_sde.polynomial import weights
 
 SecondOrder = Literal["midpoint", "heun"]
 ThirdOrder = Literal["taylor", "published"]
@@ -63,7 +62,7 @@ class DPMpp3MSDE(Multistep):
 
 def _exact(known: Sequence[float], next_level: Level, eta: float) -> tuple[float, ...]:
     """The polynomial through all that is known, integrated."""
-    _, *rest = weights(known, start=known[0], end=next_level.half_log_snr, rate=eta)
+    _, *rest = exponential_integrals(known, start=known[0], end=next_level.half_log_snr, rate=eta)
     return tuple(next_level.alpha * part for part in rest)
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper
-from diffloom_sde.polynomial import weights
+from diffloom.process import Course, Denoised, Level, Move, Stepper, exponential_integrals
 from diffloom_sde.stride import Stride, kept_at_rate
 
 
@@ -124,5 +123,5 @@ def _weights(places: Sequence[float], level: Level, next_level: Level, rate: flo
         whole = -math.expm1(-(1 + rate) * (end - start))
         share = (moment - (places[0] - start) * whole) / (places[1] - places[0])
         return (next_level.alpha * share,)
-    _, *rest = weights(places, start=start, end=end, rate=rate)
+    _, *rest = exponential_integrals(places, start=start, end=end, rate=rate)
     return tuple(next_level.alpha * part for part in rest)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffloom.process.monotone import MonotoneSchedule
     from diffloom.process.noise import Draws, keyed_generator
     from diffloom.process.path import Exploding, NoisePath, PathSchedule, Preserving, Straight
+    from diffloom.process.polynomial import exponential_integrals, lagrange_integrals
     from diffloom.process.posterior_mean import PosteriorMean
     from diffloom.process.predictions import (
         EDMPrediction,
@@ -164,7 +165,9 @@ __all__ = [
     "clipped",
     "convert",
     "denoiser",
+    "exponential_integrals",
     "keyed_generator",
+    "lagrange_integrals",
     "log_snr_fall",
     "noise_share",
     "noised",
@@ -195,6 +198,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "monotone": ["MonotoneSchedule"],
         "path": ["Exploding", "NoisePath", "PathSchedule", "Preserving", "Straight"],
         "posterior_mean": ["PosteriorMean"],
+        "polynomial": ["exponential_integrals", "lagrange_integrals"],
         "predictions": [
             "EDMPrediction",
             "EpsilonPrediction",

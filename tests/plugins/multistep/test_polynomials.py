@@ -19,10 +19,10 @@ from torch import Tensor
 
 from diffloom.kinds import Walk
 from diffloom.process import Denoised, Level, Step
+from diffloom.process.polynomial import exponential_integrals, lagrange_integrals
 from diffloom.testing.closed_forms import exploding_at, flowing_at, preserving_at
 from diffloom.testing.course import walked
 from diffloom_multistep import DEIS, LMS, DPMpp2M, DPMpp3M, UniPC
-from diffloom_multistep.polynomial import exponential_integrals, lagrange_integrals
 
 START = torch.tensor([[[[0.7]]]], dtype=torch.float64)
 AT: dict[str, Callable[[float], Level]] = {

@@ -32,12 +32,18 @@ def lagrange_integrals(
     )
 
 
-def exponential_integrals(places: Sequence[float], *, start: float, end: float) -> tuple[float, ...]:
-    """∫ L_j(λ)·e^(λ − end) dλ from `start` to `end`: what x₀ weighs in the exact solution over half-log-SNR λ.
+def exponential_integrals(
+    places: Sequence[float], *, start: float, end: float, rate: float = 0.0
+) -> tuple[float, ...]:
+    """∫ L_j(λ)·p·e^(p(λ − end)) dλ from `start` to `end`, p = 1 + rate: what x₀ weighs over half-log-SNR λ.
 
-    x_s = sigma_s/sigma_t·x_t + alpha_s·∫ e^(λ − λ_s)·x₀(λ) dλ (Lu et al. 2022b, proposition 4.1).
+    Of the exact solution of the probability flow at rate 0, x_s = sigma_s/sigma_t·x_t + alpha_s·∫ e^(λ − λ_s)·x₀(λ) dλ
+    (Lu et al. 2022b, proposition 4.1), and of the SDE with `rate` times the fresh noise (Xue et al. 2023, eq. 15, 18).
     """
-    return lagrange_integrals(places, start=start, end=end, density=lambda s: math.exp(s - end))
+    power = 1 + rate
+    return lagrange_integrals(
+        places, start=start, end=end, density=lambda s: power * math.exp(power * (s - end))
+    )
 
 
 def _basis(places: Sequence[float], j: int, p: float) -> float:
