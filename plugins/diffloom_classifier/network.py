@@ -16,6 +16,7 @@ from diffloom.nn import (
     SelfAttention,
     Signal,
     SinusoidalEmbedding,
+    Stack,
     TimestepMLP,
     halved,
 )
@@ -23,19 +24,6 @@ from diffloom_classifier.pools import NORM_EPS, pool_of
 
 BLOCKS = {"add": ResidualBlock, "scale_shift": ScaleShiftResidualBlock}
 """The residual block for each way of using the embedding of time."""
-
-
-class Stack(nn.Module):
-    """Parts called one after another."""
-
-    def __init__(self, *parts: nn.Module) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
-        for part in self.parts:
-            x_BCHW = part(x_BCHW, signal)
-        return x_BCHW
 
 
 class EncoderClassifier(nn.Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from diffloom.nn import Signal
+from diffloom.nn import Signal, Stack
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,6 @@ class Parts:
     """channels → a block that halves height and width."""
     up: Callable[[int], nn.Module]
     """channels → a block that doubles height and width."""
-
-
-class Stack(nn.Module):
-    """Parts called one after another."""
-
-    def __init__(self, *parts: nn.Module) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
-        for part in self.parts:
-            x_BCHW = part(x_BCHW, signal)
-        return x_BCHW
 
 
 class Trunk(nn.Module):

@@ -12,6 +12,7 @@ from diffloom.nn.kernels import Attention, attending, identity_attention, self_a
 from diffloom.nn.resample import Downsample, Upsample, doubled, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
+from diffloom.nn.stack import Stack
 from diffloom.nn.timestep import SinusoidalEmbedding, TimestepMLP
 from diffloom.nn.token_attention import CrossAttention, TokenAttention
 from diffloom.nn.transformer import SpatialTransformer, TransformerBlock
@@ -29,6 +30,7 @@ __all__ = [
     "Signal",
     "SinusoidalEmbedding",
     "SpatialTransformer",
+    "Stack",
     "TimestepMLP",
     "TokenAttention",
     "TransformerBlock",
