@@ -74,7 +74,7 @@ EACH: dict[str, Callable[[], list[Any]]] = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for fixture in EACH.keys() & set(metafunc.fixturenames):
+    for fixture in [name for name in EACH if name in metafunc.fixturenames]:  # one order in every process
         items = EACH[fixture]()
         names = [item.name for item in items]
         ids = [f"{name}{names[:place].count(name) or ''}" for place, name in enumerate(names)]
