@@ -25,7 +25,7 @@ SMALL = [
 SHORT = [
     "train.steps=1",
     "train.batch_size=4",
-    "train.warmup_steps=0",
+    "train.lr_schedule.warmup_steps=0",
     "train.sample_every=null",
     "train.lr=1e-9",
 ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from diffloom.registrar import Registrar
+    from diffloom.sentinel import Finding
 
 PROJECT = "diffloom"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -63,6 +64,11 @@ def diffloom_samples(run: RunInfo, step: int, grid: Image) -> None:
 @hookspec
 def diffloom_checkpoint_saved(run: RunInfo, step: int, path: Path) -> None:
     """A checkpoint is on disk, whole and synced."""
+
+
+@hookspec
+def diffloom_finding(run: RunInfo, finding: Finding) -> None:
+    """The sentinel noticed that something goes wrong: its step, its cause's name, and what was measured."""
 
 
 @hookspec

@@ -15,6 +15,8 @@ from diffloom.hooks import RunInfo
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from diffloom.sentinel import Finding
+
 logger = logging.getLogger("diffloom")
 
 
@@ -41,6 +43,10 @@ class Observers:
     def checkpoint_saved(self, step: int, path: Path) -> None:
         """A checkpoint is on disk."""
         self._tell("diffloom_checkpoint_saved", lambda: {"step": step, "path": path})
+
+    def finding(self, finding: Finding) -> None:
+        """The sentinel noticed something."""
+        self._tell("diffloom_finding", lambda: {"finding": finding})
 
     def run_end(self, step: int, reason: str) -> None:
         """Training stops."""

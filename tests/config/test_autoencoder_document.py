@@ -181,7 +181,9 @@ def test_a_misspelt_section_is_recognised(told: Told) -> None:
 
 def test_what_cannot_work_together(told: Told) -> None:
     assert told(
-        ("size: 8", "size: 7"), ("start_step: 11", "start_step: 21"), ("lr: 1e-3", "lr: 1, warmup_steps: 99")
+        ("size: 8", "size: 7"),
+        ("start_step: 11", "start_step: 21"),
+        ("lr: 1e-3", "lr: 1, lr_schedule: {warmup_steps: 99}"),
     ) == [
         "ae.yaml:2:8: space: a latent is 2×2 pixels",
         "ae.yaml:7:33: autoencoder.criteria[2].start_step: diffloom/rival would begin at step 21 of a run of 20, and "

@@ -34,8 +34,8 @@ train:
   steps: 20
   batch_size: 4
   lr: 1e-2
-  warmup_steps: 1
-  weight_decay: 0.1
+  lr_schedule: {warmup_steps: 1}
+  optimizer: {weight_decay: 0.1}
   log_every: 3
   sample_every: 10
   checkpoint_every: 7
@@ -104,7 +104,7 @@ def outcome() -> Outcome:
                 for name, tensor in checkpoint.group(group).items()
             },
             "rows": [
-                {key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
+                {key: value for key, value in row.items() if key not in ("seconds", "images_per_second", "data_wait")}
                 for row in rows
             ],
             "pictures": {path.name: path.read_bytes() for path in run.samples.iterdir()},

@@ -43,7 +43,7 @@ train:
   steps: 12
   batch_size: 4
   lr: 1e-2
-  weight_decay: 0.1
+  optimizer: {weight_decay: 0.1}
   log_every: 2
   sample_every: 6
   checkpoint_every: 3

@@ -27,7 +27,7 @@ def test_it_learns_to_give_digits_back(tmp_path: Path, configs: Path) -> None:
     """Whoever answers with the mean digit has the variance of the pixels as error; held-out digits come back with
     less than 40 % of it (measured: 27 %; after the shipped 600 steps 1.4 %)."""
     plugins = load_plugins()
-    short = ["train.steps=60", "train.batch_size=32", "train.ema_decay=0.9", "train.sample_every=null"]
+    short = ["train.steps=60", "train.batch_size=32", "train.ema.decay=0.9", "train.sample_every=null"]
     resolved = config.load(configs / "autoencoder_digits.yaml", short, registry=plugins.registry)
     trained = train(resolved, tmp_path / "run", plugins=plugins, device="cpu")
 

@@ -92,7 +92,7 @@ def test_equal_seeds_draw_equal_features(tmp_path: Path, whole: Path, train_tiny
     features = "objective.weigh.frequencies_F"
     again, other = (
         train_tiny(
-            tmp_path / name, *LEARNED, f"train.seed={seed}", "train.steps=1", "train.warmup_steps=0"
+            tmp_path / name, *LEARNED, f"train.seed={seed}", "train.steps=1", "train.lr_schedule.warmup_steps=0"
         ).folder
         for name, seed in (("again", 0), ("other", 1))
     )
@@ -101,5 +101,5 @@ def test_equal_seeds_draw_equal_features(tmp_path: Path, whole: Path, train_tiny
 
 
 def test_an_objective_that_learns_nothing_leaves_no_group(tmp_path: Path, train_tiny: TrainTiny) -> None:
-    run = train_tiny(tmp_path / "run", "train.steps=1", "train.warmup_steps=0")
+    run = train_tiny(tmp_path / "run", "train.steps=1", "train.lr_schedule.warmup_steps=0")
     assert "beside" not in open_checkpoint(run.checkpoint).header.digests

@@ -28,7 +28,7 @@ schedule: {{type: cosine, steps: {TIMES}}}
 prediction: epsilon
 sampling: {{sampler: ddpm, steps: 2}}
 data: {{type: parts/gaussian, examples: 1000, std: {STD}}}
-train: {{steps: 600, batch_size: 64, lr: 2e-2, ema_decay: 0.98, log_every: 100}}
+train: {{steps: 600, batch_size: 64, lr: 2e-2, ema: {{decay: 0.98}}, log_every: 100}}
 """
 
 
@@ -96,7 +96,7 @@ def test_nan_stops_the_run(tmp_path: Path, train_tiny: TrainTiny, log_every: int
     assert 2 <= bad <= 10  # 40 examples in batches of 4: met within the first epoch
     assert str(caught.value) == (
         f"step {bad}: the loss or its gradient is NaN or infinite; the last good checkpoint is {latest}. Try a smaller "
-        "train.lr, a longer train.warmup_steps, a smaller train.grad_clip, or look for broken examples in the data"
+        "train.lr, a longer train.lr_schedule.warmup_steps, a smaller train.grad_clip, or look for broken examples in the data"
     )
     assert caught.value.exit_code == 3
     for group in ("weights", "ema", "optimizer"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from diffloom.kinds import (
+    EMA,
     Backbone,
     Conditioner,
     ConditionInfo,
@@ -15,7 +16,9 @@ from diffloom.kinds import (
     Default,
     Guidance,
     ImageInfo,
+    LRSchedule,
     Objective,
+    Optimizer,
     Prediction,
     Sampler,
     Schedule,
@@ -24,6 +27,7 @@ from diffloom.kinds import (
     Space,
     SpaceInfo,
     Spacing,
+    Tracker,
     Variance,
 )
 
@@ -62,28 +66,50 @@ class Sampling(Section):
     """Mend the guided prediction, one after another, before it is clipped."""
 
 
+class Sentinel(Section):
+    """What watches over a run and names the causes of what goes wrong. It changes no number."""
+
+    every: PositiveInt | None = 250
+    """Steps between close looks, which cost a few passes each; null looks only at what each step shows by itself."""
+    stops: bool = False
+    """End the run at the first finding, saved and with exit code 3; otherwise findings are told and written."""
+
+
 class Train(Section):
     """The training run."""
 
     steps: PositiveInt
     """Optimiser steps in all."""
     batch_size: PositiveInt
-    """Examples in one optimiser step."""
+    """Examples in one optimiser step, over all processes."""
+    micro_batch_size: PositiveInt | None = None
+    """Most examples that a device takes at once: a process goes through its share of a batch in as many passes as that
+    needs, and their gradients add up. Changes memory and speed, no number. null takes the share whole."""
     lr: PositiveFloat
-    """Learning rate of AdamW after the warm-up."""
-    warmup_steps: NonNegativeInt = 0
-    """Optimiser steps over which the learning rate climbs linearly from 0."""
-    weight_decay: NonNegativeFloat = 0.0
-    """AdamW's decoupled weight decay."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's momenta."""
+    """Learning rate at its highest."""
+    lr_schedule: Annotated[LRSchedule, Default("constant")]
+    """How the learning rate goes over the run."""
+    optimizer: Annotated[Optimizer, Default("adamw")]
+    """How the weights follow their gradients."""
     grad_clip: PositiveFloat | None = 1.0
     """Largest gradient norm; larger gradients are scaled down to it. null does not clip."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    """Decay of the averaged weights at each step."""
-    ema_warmup: bool = True
-    """Hold the decay at (1 + n) / (10 + n) after n averages while that is smaller, and at 0 for the first:
-    early weights are forgotten."""
+    ema: Annotated[EMA, Default("exponential")]
+    """The average of the weights that samples are drawn from."""
+    further_ema: dict[str, EMA] = Field(default_factory=dict)
+    """More averages of the same run, by names of one's own; `diffloom sample --weights NAME` draws from one."""
+    snapshot_every: PositiveInt | None = None
+    """Steps between snapshots of every average of type `power`, from which `diffloom ema reconstruct` makes averages
+    that the run did not keep; null takes none."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """What networks compute in while they train; weights, averages and losses stay in float32. `fp32` is exact, `tf32`
+    rounds the factors of products on NVIDIA GPUs, `bf16` and `fp16` are torch's autocast, `fp16` with loss scaling."""
+    gradient_checkpointing: bool = False
+    """Keep only what enters each block and compute the rest again on the way back: less memory, more time, the same
+    numbers."""
+    compile: bool = False
+    """Compile each block with torch.compile; its rounding differs a little."""
+    parallel: Literal["data", "sharded"] = "data"
+    """With several processes: each has all weights (data parallel), or a share of them (FSDP2)."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     """Keys every random number of the run: initial weights, order, times, noise, dropout."""
     log_every: PositiveInt = 50
@@ -94,8 +120,14 @@ class Train(Section):
     """Steps between checkpoints; one more is written at the end."""
     keep_checkpoints: PositiveInt = 2
     """How many of the newest checkpoints stay."""
+    keep_every: PositiveInt | None = None
+    """Checkpoints of steps that this divides stay too; null keeps none beside the newest."""
     workers: NonNegativeInt = 0
     """Processes that read examples ahead of the training; 0 reads them in between. Changes no number."""
+    trackers: tuple[Tracker, ...] = ()
+    """Where figures and pictures go beside the run folder, whose metrics.jsonl is always written."""
+    sentinel: Sentinel = Sentinel()
+    """What watches over the run and names what goes wrong."""
 
 
 class PictureDocument(Section):

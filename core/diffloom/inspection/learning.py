@@ -21,9 +21,13 @@ def training(section: Section, train: Train | None) -> None:
         return
     examples = train.steps * train.batch_size
     section.add("run", f"{train.steps:,} steps of {train.batch_size} examples, {examples:,} in all")
-    warm = f", reached in {train.warmup_steps:,} steps" if train.warmup_steps else ""
-    section.add("optimiser", f"AdamW, learning rate {train.lr:g}{warm}, weight decay {train.weight_decay:g}")
-    section.add("average", f"of the weights, decay {train.ema_decay:g}: what samples are drawn from")
+    optimizer, schedule = train.optimizer, train.lr_schedule
+    warm = f", reached in {schedule.warmup_steps:,} steps" if schedule.warmup_steps else ""
+    decay = f", weight decay {optimizer.weight_decay:g}" if optimizer.weight_decay else ""
+    section.add(
+        "optimiser", f"{optimizer.name}, learning rate {train.lr:g}{warm}, {schedule.name} after it{decay}"
+    )
+    section.add("average", f"of the weights, {train.ema.name}: what samples are drawn from")
 
 
 def learned(document: Document, *, registry: Registry) -> Section:

@@ -9,10 +9,13 @@ from diffloom.kinds.conditioner import Conditioner, Encoder
 from diffloom.kinds.correction import Correct, Correction
 from diffloom.kinds.criterion import Criterion, Judge
 from diffloom.kinds.data import Data, Example, Examples
+from diffloom.kinds.ema import EMA
 from diffloom.kinds.guidance import Guidance, Guide, Pull, Scale, ScaledGuidance, Tilting
 from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
 from diffloom.kinds.latent_space import LatentSpace, Statistics
+from diffloom.kinds.lr_schedule import LRSchedule
 from diffloom.kinds.objective import Loss, Objective
+from diffloom.kinds.optimizer import Optimizer, ParameterGroup
 from diffloom.kinds.pairing import Pair, Pairing
 from diffloom.kinds.prediction import Conversion, Prediction
 from diffloom.kinds.sampler import Sampler, Walk
@@ -21,6 +24,7 @@ from diffloom.kinds.space import Codec, PosteriorCodec, Reconstruction, Space, T
 from diffloom.kinds.spacing import Spacing, TimeSpacing
 from diffloom.kinds.steered import SteeredGuidance
 from diffloom.kinds.timing import Times, Timing
+from diffloom.kinds.tracker import Tracker, Tracking
 from diffloom.kinds.variance import ReverseVariance, Variance
 from diffloom.kinds.weighted import Weighted
 from diffloom.kinds.weighting import Weigh, Weighting
@@ -44,11 +48,16 @@ KINDS: dict[str, type[Component]] = {
         Guidance,
         Correction,
         Data,
+        Optimizer,
+        LRSchedule,
+        EMA,
+        Tracker,
     )
 }
 """Every kind by its word, in the order a model is assembled."""
 
 __all__ = [
+    "EMA",
     "KINDS",
     "Backbone",
     "Codec",
@@ -69,12 +78,15 @@ __all__ = [
     "Guide",
     "ImageInfo",
     "Judge",
+    "LRSchedule",
     "LatentSpace",
     "Loss",
     "NoiseSchedule",
     "Objective",
+    "Optimizer",
     "Pair",
     "Pairing",
+    "ParameterGroup",
     "PosteriorCodec",
     "Prediction",
     "Pull",
@@ -96,6 +108,8 @@ __all__ = [
     "TimeSpacing",
     "Times",
     "Timing",
+    "Tracker",
+    "Tracking",
     "TrainableCodec",
     "Variance",
     "Walk",

@@ -34,7 +34,7 @@ def measure(model: LatentModel, *, examples: int | None, on_batch: Callable[[int
     count = min(examples or available, available)
     feed = model.feed(shuffled=count < available)
     moments, digest = Moments(encoder.shape[0]), DataDigest()
-    for batch in feed.batches(first_step=0, last_step=-(-count // feed.batch_size)):
+    for batch in feed.batches(first_step=0, last_step=-(-count // feed.split.batch_size)):
         images_BCHW = batch.images_BCHW[
             : count - batch.positions[0]
         ]  # the last batch is filled up with others

@@ -11,6 +11,7 @@ from diffloom.latents.encoder import LatentEncoder
 from diffloom.training.feed import Feed
 from diffloom.training.order import InOrder
 from diffloom.training.preparation import prepare
+from diffloom.training.split import Split
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class LatentModel:
             keys=keys,
             shape=self.document.image.info.shape,
             seed=self.train.seed,
-            batch_size=self.train.batch_size,
+            split=Split(batch_size=self.train.batch_size),
             order=None if shuffled else InOrder(examples=len(self.examples)),
             workers=self.train.workers,
         )

@@ -18,9 +18,12 @@ from diffloom.testing import (
     correction,
     criterion,
     data,
+    ema,
     general,
     guidance,
+    lr_schedule,
     objective,
+    optimizer,
     pairing,
     prediction,
     sampler,
@@ -28,6 +31,7 @@ from diffloom.testing import (
     space,
     spacing,
     timing,
+    tracker,
     variance,
     weighting,
 )
@@ -52,6 +56,10 @@ LAWS: dict[str, tuple[Check, ...]] = {
     "guidance": guidance.CHECKS,
     "correction": correction.CHECKS,
     "data": data.CHECKS,
+    "optimizer": optimizer.CHECKS,
+    "lr_schedule": lr_schedule.CHECKS,
+    "ema": ema.CHECKS,
+    "tracker": tracker.CHECKS,
 }
 """The laws of each kind; those of `general` hold for all."""
 

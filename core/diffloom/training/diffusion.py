@@ -59,10 +59,14 @@ class DiffusionTask:
         x0_BCHW = self.x0(batch, draws)
         condition = pipeline.training_condition(batch.raw, draws)
 
-        def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
-            return pipeline.predict(x_t_BCHW, t_B, condition)
+        times: list[Tensor] = []
 
-        return Losses(self.loss(network, x0_BCHW, process=pipeline.process, draws=draws))
+        def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
+            times.append(t_B)
+            return pipeline.predict(x_t_BCHW, t_B, condition).to(x_t_BCHW.dtype)
+
+        each_B = self.loss(network, x0_BCHW, process=pipeline.process, draws=draws)
+        return Losses(each_B, t_B=times[-1].detach())
 
     def observe(self, draws: Draws, each_B: Tensor) -> None:
         """Tell the objective, where it learns of past losses."""

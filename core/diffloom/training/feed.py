@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from diffloom.kinds import Examples
 from diffloom.process import keyed_generator
 from diffloom.training.interrupt import ignore_interrupts
 from diffloom.training.order import Order, Visit
+from diffloom.training.split import Split
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Feed:
     shape: tuple[int, ...]
     """(C, H, W) of every picture."""
     seed: int
-    batch_size: int
+    split: Split
+    """Which examples of a step this process takes, and in how many passes."""
     order: Visit | None = None
     """Which examples come when: shuffled by the seed, anew in each epoch, unless this says otherwise."""
     workers: int = 0
@@ -52,11 +55,20 @@ class Feed:
     pinned: bool = False
     """Whether pictures lie where a GPU can fetch them by itself."""
 
+    def steps(self, *, first_step: int, last_step: int) -> Iterator[list[Batch]]:
+        """What this process takes of each step after `first_step` up to `last_step`: a batch for each pass.
+
+        Raises DataError for unfit examples.
+        """
+        batches = self.batches(first_step=first_step, last_step=last_step)
+        for _ in range(first_step, last_step):
+            yield list(islice(batches, len(self.split.passes)))
+
     def batches(self, *, first_step: int, last_step: int) -> Iterator[Batch]:
-        """The batches of the steps after `first_step` up to `last_step`. Raises DataError for unfit examples."""
+        """The batches of these steps, pass after pass. Raises DataError for unfit examples."""
         loader = DataLoader(
             _Positions(self),
-            batch_sampler=_Steps(first_step, last_step, self.batch_size),
+            batch_sampler=_Passes(first_step, last_step, self.split),
             collate_fn=_collate,
             num_workers=self.workers,
             pin_memory=self.pinned,
@@ -110,19 +122,20 @@ class _Positions(Dataset["_Item | _Unfit"]):
 
 
 @dataclass(frozen=True)
-class _Steps:
-    """The positions of each step's batch."""
+class _Passes:
+    """The positions of each pass's batch."""
 
     first_step: int
     last_step: int
-    batch_size: int
+    split: Split
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first_step, self.last_step):
-            yield list(range(step * self.batch_size, (step + 1) * self.batch_size))
+            for places in self.split.passes:
+                yield [step * self.split.batch_size + place for place in places]
 
     def __len__(self) -> int:
-        return self.last_step - self.first_step
+        return (self.last_step - self.first_step) * len(self.split.passes)
 
 
 def _collate(items: Sequence[_Item | _Unfit]) -> Batch | _Unfit:

@@ -7,23 +7,26 @@ Nothing here depends on when the process started: order, noise, times and dropou
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from diffloom.config.document import Train
 from diffloom.errors import NonFiniteLossError
 from diffloom.observers import Observers
 from diffloom.pictures import save_png
-from diffloom.process import Draws, Step, keyed_generator
+from diffloom.process import Step
+from diffloom.sentinel import Finding, Watch
 from diffloom.training.feed import Batch, Feed
+from diffloom.training.findings import FindingsFile
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.metrics import MetricsFile
 from diffloom.training.optimizer import learning_rate
 from diffloom.training.progress import Progress
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.state import TrainState
+from diffloom.training.step import OptimizerStep, Taken
+from diffloom.training.tracking import Trackers
 
 
 class _PreviewCancelledError(Exception):
@@ -35,18 +38,23 @@ class Loop:
     """A run, ready to go. `run()` takes it to its last step."""
 
     state: TrainState
+    optimizer_step: OptimizerStep
     train: Train
     feed: Feed
     folder: RunFolder
     config: str
     """The resolved configuration, for the checkpoints."""
     metrics: MetricsFile
+    findings: FindingsFile
     observers: Observers
+    trackers: Trackers
+    watch: Watch
     progress: Progress
     interrupt: Interrupt
 
     def __post_init__(self) -> None:
         self._row_began = time.perf_counter()
+        self._waited = 0.0
         self._seconds = float(self.metrics.last.get("seconds", 0.0))
         self._saved_step = self.state.step if self.folder.latest() else 0
 
@@ -64,8 +72,16 @@ class Loop:
             self._preview()  # the kill came before it was drawn
         state.train_mode()
         self._row_began = time.perf_counter()
-        for batch in self.feed.batches(first_step=state.step, last_step=last):
-            self._step(batch)
+        steps = self.feed.steps(first_step=state.step, last_step=last)
+        began = time.perf_counter()
+        while state.step < last:
+            passes = next(steps)
+            waited = time.perf_counter() - began
+            taken = self._step(passes)
+            now = time.perf_counter()
+            self._waited += waited
+            self._hear(taken, passes, waited=waited, seconds=now - began)
+            began = time.perf_counter()
             self.progress.advance()
             is_last = state.step == last
             if self._is_due(self.train.log_every) or is_last:
@@ -84,33 +100,31 @@ class Loop:
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.state.step % every == 0
 
-    def _step(self, batch: Batch) -> None:
-        """One optimiser step."""
-        state, train = self.state, self.train
-        step = state.step + 1
-        # Dropout inside networks draws from torch's own generator: set anew each step, it needs no saving, and
-        # whoever drew from it in between (an observer, a sampler) has changed nothing.
-        _seed_torch(int(keyed_generator(train.seed, step, 0, "network").integers(2**63)), state.task.device)
-        draws = Draws.of(train.seed, batch.positions)
-        with torch.enable_grad():
-            losses = state.task.losses(batch, draws, step=step)
-            loss = losses.each_B.mean()
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        parameters = list(state.parameters.values())
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        state.meter.add(step=step, loss=loss.detach(), grad_norm=norm, figures=losses.figures)
+    def _step(self, passes: Sequence[Batch]) -> Taken:
+        """One optimiser step, taken in by the meter."""
+        state = self.state
+        taken = self.optimizer_step.take(passes)
+        losses = taken.losses
+        state.meter.add(
+            step=taken.step, loss=losses.each_B.mean(), grad_norm=taken.grad_norm, figures=losses.figures
+        )
         if state.task.device.type == "cpu":
             self._require_finite()  # elsewhere asking would wait for the device: done before what is written
-        if train.grad_clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, train.grad_clip, norm)
-        rate = learning_rate(step, lr=train.lr, warmup_steps=train.warmup_steps)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        state.optimizer.step()
-        state.ema.update(step)
-        state.task.observe(draws, losses.each_B.detach())
-        state.step = step
+        return taken
+
+    def _hear(self, taken: Taken, passes: Sequence[Batch], *, waited: float, seconds: float) -> None:
+        """Let the sentinel know of a step, and look closely where it is time to."""
+        found = list(self.watch.heard(taken, waited_seconds=waited, seconds=seconds))
+        if self._is_due(self.train.sentinel.every):
+            found += self.watch.look(passes)
+        for finding in found:
+            self._tell(finding)
+
+    def _tell(self, finding: Finding) -> None:
+        self.findings.write(finding)
+        self.progress.line(f"step {finding.step}: {finding.cause}: {finding.text}")
+        self.trackers.finding(finding)
+        self.observers.finding(finding)
 
     def _require_finite(self) -> None:
         step = self.state.meter.bad_step()
@@ -119,7 +133,7 @@ class Loop:
             kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written yet"
             raise NonFiniteLossError(
                 f"step {step}: the loss or its gradient is NaN or infinite; {kept}. Try a smaller train.lr, a longer "
-                "train.warmup_steps, a smaller train.grad_clip, or look for broken examples in the data"
+                "train.lr_schedule.warmup_steps, a smaller train.grad_clip, or look for broken examples in the data"
             )
 
     def _log(self) -> None:
@@ -129,16 +143,19 @@ class Loop:
         figures = state.meter.read()
         now = time.perf_counter()
         elapsed, self._row_began = now - self._row_began, now
+        waited, self._waited = self._waited, 0.0
         self._seconds += elapsed
         row = {
             "step": state.step,
             **figures,
-            "lr": learning_rate(state.step, lr=train.lr, warmup_steps=train.warmup_steps),
+            "lr": learning_rate(state.step, train),
             "images_per_second": round(steps * train.batch_size / elapsed, 2),
+            "data_wait": round(waited / elapsed, 4),
             "seconds": round(self._seconds, 3),
         }
         self.metrics.write(row)
         self.progress.row(row)
+        self.trackers.figures(state.step, row)
         self.observers.step_end(state.step, row)
 
     def _save(self) -> Path:
@@ -149,7 +166,7 @@ class Loop:
             self.metrics.sync()
             self.state.save(path, config=self.config)
             self._saved_step = self.state.step
-            self.folder.prune(self.train.keep_checkpoints)
+            self.folder.prune(keep=self.train.keep_checkpoints, every=self.train.keep_every)
             self.observers.checkpoint_saved(self.state.step, path)
         return path
 
@@ -164,16 +181,9 @@ class Loop:
         finally:
             self.state.train_mode()
         save_png(grid, self.folder.picture(step), recipe=recipe)
+        self.trackers.picture(step, "samples", grid)
         self.observers.samples(step, grid)
 
     def _stop_preview(self, step: Step) -> None:
         if self.interrupt.signal_number is not None:
             raise _PreviewCancelledError
-
-
-def _seed_torch(seed: int, device: torch.device) -> None:
-    """Set torch's own generators: the CPU's alone where that will do, as `torch.manual_seed` takes a millisecond."""
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)

@@ -19,7 +19,7 @@ class MetricsFile:
 
     def __init__(self, path: Path, *, step: int) -> None:
         self.path = path
-        self.last = _cut(path, step)
+        self.last = cut_after(path, step)
         """The last row that stays; empty where there is none."""
         try:
             self._file = path.open("ab", buffering=0)
@@ -49,7 +49,7 @@ class MetricsFile:
         )
 
 
-def _cut(path: Path, step: int) -> dict[str, float]:
+def cut_after(path: Path, step: int) -> dict[str, float]:
     """Drop what comes after `step`; returns the last row that stays."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     lines = text.splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""AdamW as we use it: which weights decay, how the learning rate climbs, how its state is named on disk."""
+"""The optimiser as the loop sees it: which weights decay, how its state is named on disk."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ from torch import Tensor, nn
 
 from diffloom.config.document import Train
 from diffloom.errors import CheckpointError
+from diffloom.kinds import ParameterGroup
 
 
 def build_optimizer(
     module: nn.Module, parameters: Mapping[str, nn.Parameter], train: Train
-) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) over `parameters` of `module`, with decay only where it belongs."""
+) -> torch.optim.Optimizer:
+    """The run's optimiser over `parameters` of `module`, with decay only where it belongs."""
     decaying = decaying_names(module)
     groups = [
-        {
-            "params": [p for name, p in parameters.items() if (name in decaying) is decays],
-            "weight_decay": train.weight_decay if decays else 0.0,
-        }
+        ParameterGroup([p for name, p in parameters.items() if (name in decaying) is decays], decays)
         for decays in (True, False)
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=train.lr, betas=train.betas, fused=True
-    )
+    return train.optimizer.build([group for group in groups if group.parameters], lr=train.lr)
 
 
 def decaying_names(module: nn.Module) -> set[str]:
@@ -45,13 +41,13 @@ def decaying_names(module: nn.Module) -> set[str]:
     }
 
 
-def learning_rate(step: int, *, lr: float, warmup_steps: int) -> float:
-    """The rate of optimiser step `step`, counted from 1: linear from 0 up to `lr` at step `warmup_steps`."""
-    return lr * min(1.0, step / warmup_steps) if warmup_steps else lr
+def learning_rate(step: int, train: Train) -> float:
+    """The rate of optimiser step `step`, counted from 1."""
+    return train.lr * train.lr_schedule.factor(step, steps=train.steps)
 
 
 def optimizer_tensors(
-    optimizer: torch.optim.AdamW, parameters: Mapping[str, nn.Parameter]
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, Tensor]:
     """The optimiser's state as `weight name/slot` → tensor."""
     return {
@@ -62,7 +58,7 @@ def optimizer_tensors(
 
 
 def load_optimizer(
-    optimizer: torch.optim.AdamW,
+    optimizer: torch.optim.Optimizer,
     parameters: Mapping[str, nn.Parameter],
     tensors: Mapping[str, Tensor],
     place: Path,

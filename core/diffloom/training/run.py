@@ -14,7 +14,6 @@ from diffloom.assembly import assemble
 from diffloom.checkpoint import open_checkpoint, remove_unfinished
 from diffloom.config import AutoencoderDocument, Document, Resolved
 from diffloom.config.plain import plain
-from diffloom.device import usable_device
 from diffloom.hooks import RunInfo
 from diffloom.initial import fill_from_files
 from diffloom.kinds import Examples
@@ -23,10 +22,13 @@ from diffloom.latents.unit_scale import EXAMPLES, require_unit_scale
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
 from diffloom.process import Draws
+from diffloom.sentinel import Watch
 from diffloom.training.changes import changes, require_resumable
 from diffloom.training.defaults import with_defaults
 from diffloom.training.diffusion import DiffusionTask, built_loss
+from diffloom.training.engine import Engine
 from diffloom.training.feed import Feed
+from diffloom.training.findings import FindingsFile
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.loop import Loop
 from diffloom.training.metrics import MetricsFile
@@ -35,8 +37,11 @@ from diffloom.training.previews import Previews
 from diffloom.training.progress import Progress, Silent
 from diffloom.training.reconstruction import ReconstructionTask, assemble_autoencoder
 from diffloom.training.run_folder import RunFolder
+from diffloom.training.split import Split
 from diffloom.training.state import TrainState
+from diffloom.training.step import OptimizerStep
 from diffloom.training.task import Task
+from diffloom.training.tracking import Trackers
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,16 @@ def train(
     """
     run = RunFolder(folder)
     run.require(resume=resume)
-    place = usable_device(device)
     prepared = prepare(resolved.document)
+    engine = Engine(prepared.train, device=device)
+    place = engine.device
     lock = run.hold()
     try:
         run.require(resume=resume)  # again, now that no other process can be at it
         # The caller's generators stay as they are.
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-            session = _Session(run, prepared, plugins or load_plugins(), progress or Silent())
-            session.go(place, given=resolved.given)
+            session = _Session(run, prepared, plugins or load_plugins(), progress or Silent(), engine)
+            session.go(given=resolved.given)
     finally:
         lock.release()
     last = prepared.train.steps
@@ -91,21 +97,25 @@ class _Session:
     prepared: Prepared
     plugins: Plugins
     progress: Progress
+    engine: Engine
 
-    def go(self, device: torch.device, *, given: str) -> None:
+    def go(self, *, given: str) -> None:
         """Take the run from where it is to its end."""
         run, train = self.run, self.prepared.train
         remove_unfinished(run.checkpoints)
         run.remove_leftovers()
         if run.is_begun:
             self._require_same()
+        device = self.engine.device
         state = self._state(self._task(device))
         feed = self._feed(state.task)
         if state.step == 0:
             self._require_unit_scale(state.task, feed)
         text = config.to_yaml(self.prepared.document, self.plugins.registry)
         run.write_configs(given=given, resolved=text)
-        observers = Observers(self.plugins.manager, RunInfo(run.path, text, state.step, train.steps))
+        info = RunInfo(run.path, text, state.step, train.steps)
+        observers = Observers(self.plugins.manager, info)
+        trackers = Trackers(train.trackers, info)
         metrics = MetricsFile(run.metrics, step=state.step)
         self.progress.line(f"{run.path}: at step {state.step} of {train.steps}, on {device}")
         reason = "failed"
@@ -119,6 +129,7 @@ class _Session:
                     text=text,
                     metrics=metrics,
                     observers=observers,
+                    trackers=trackers,
                     interrupt=interrupt,
                 ).run()
             reason = "finished"
@@ -128,6 +139,7 @@ class _Session:
         finally:
             self.progress.end()
             metrics.close()
+            trackers.close(reason)
             observers.run_end(state.step, reason)
         self.progress.line(f"{run.path}: finished after step {state.step}")
 
@@ -184,7 +196,7 @@ class _Session:
             keys=task.conditions,
             shape=shape,
             seed=train.seed,
-            batch_size=train.batch_size,
+            split=self.engine.split,
             workers=train.workers,
             pinned=task.device.type == "cuda",
         )
@@ -193,8 +205,13 @@ class _Session:
         """Raises ConfigError for latents that no noise schedule is made for, before anything is written."""
         if not isinstance(task, DiffusionTask) or task.pipeline.document.space.lossless:
             return
-        near = replace(feed, workers=0, pinned=False)
-        steps = -(-EXAMPLES // feed.batch_size)
+        near = replace(
+            feed,
+            workers=0,
+            pinned=False,
+            split=Split(batch_size=min(EXAMPLES, self.prepared.train.batch_size)),
+        )
+        steps = -(-EXAMPLES // near.split.batch_size)
         batches = near.batches(first_step=0, last_step=steps)
         x0 = (task.x0(batch, Draws.of(feed.seed, batch.positions)) for batch in batches)
         std = require_unit_scale(x0, channels=task.pipeline.document.space_info.channels)
@@ -208,16 +225,22 @@ class _Session:
         text: str,
         metrics: MetricsFile,
         observers: Observers,
+        trackers: Trackers,
         interrupt: Interrupt,
     ) -> Loop:
+        train = self.prepared.train
         return Loop(
             state=state,
-            train=self.prepared.train,
+            optimizer_step=OptimizerStep(state, train, self.engine),
+            train=train,
             feed=feed,
             folder=self.run,
             config=text,
             metrics=metrics,
+            findings=FindingsFile(self.run.findings, step=state.step),
             observers=observers,
+            trackers=trackers,
+            watch=Watch(train.sentinel, state),
             progress=self.progress,
             interrupt=interrupt,
         )

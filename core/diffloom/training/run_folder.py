@@ -4,6 +4,7 @@ config.yaml            the configuration as it was given
 config.resolved.yaml   the same with every default filled in and what the data taught
 checkpoints/           step-00001000.safetensors, the newest few
 metrics.jsonl          one row of figures every `train.log_every` steps
+findings.jsonl         what the sentinel found, where it found anything
 samples/               step-00001000.png, every `train.sample_every` steps
 """
 
@@ -31,6 +32,7 @@ class RunFolder:
         self.given = self.path / GIVEN
         self.resolved = self.path / RESOLVED
         self.metrics = self.path / "metrics.jsonl"
+        self.findings = self.path / "findings.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
 
@@ -97,10 +99,17 @@ class RunFolder:
         saved = self.saved()
         return saved[-1] if saved else None
 
-    def prune(self, keep: int) -> None:
-        """Remove all but the newest `keep` checkpoints."""
+    def prune(self, *, keep: int, every: int | None) -> None:
+        """Remove all checkpoints but the newest `keep`, and those of steps that `every` divides."""
         for path in self.saved()[:-keep]:
-            path.unlink()
+            if every is None or _step(path) % every:
+                path.unlink()
+
+
+def _step(checkpoint: Path) -> int:
+    found = CHECKPOINT.fullmatch(checkpoint.name)
+    assert found is not None, "only checkpoints are asked for"
+    return int(found[1])
 
 
 def checkpoint_of(source: Path) -> Path:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from diffloom.checkpoint import Checkpoint, Header, load_strict, save_checkpoint
 from diffloom.checkpoint.groups import split
 from diffloom.config.document import Train
-from diffloom.training.ema import EMA
+from diffloom.training.ema import Average
 from diffloom.training.meter import Meter
 from diffloom.training.optimizer import build_optimizer, load_optimizer, optimizer_tensors
 from diffloom.training.task import Task
 
 BESIDE = "beside"
 """The group of what is trained beside the model."""
+
+
+def ema_group(name: str) -> str:
+    """The group of an average: `ema` for the one that samples are drawn from, `ema:NAME` for a further one."""
+    return f"ema:{name}" if name else "ema"
 
 
 class TrainState:
@@ -40,7 +45,11 @@ class TrainState:
         self.parameters = {**averaged, **_trained(self.beside)}
         everything = nn.ModuleDict({**self.module, **self.beside})
         self.optimizer = build_optimizer(everything, self.parameters, train)
-        self.ema = EMA(list(averaged.values()), decay=train.ema_decay, warmup=train.ema_warmup)
+        weights = list(averaged.values())
+        self.averages = {
+            name: Average(weights, config, batch_size=train.batch_size)
+            for name, config in {"": train.ema, **train.further_ema}.items()
+        }
         self.meter = Meter(task.device)
 
     def train_mode(self) -> None:
@@ -53,28 +62,38 @@ class TrainState:
     def save(self, path: Path, *, config: str) -> Header:
         """Write a checkpoint. Raises CheckpointError."""
         frozen, weights = split(self.module, frozen=self.frozen)
-        with self.ema.applied():
-            _, averages = split(self.module, frozen=self.frozen)
-            groups = {
-                "frozen": frozen,
-                "weights": weights,
-                "ema": averages,
-                "optimizer": optimizer_tensors(self.optimizer, self.parameters),
-                "meter": self.meter.tensors(),
-                **({BESIDE: beside} if (beside := self.beside.state_dict()) else {}),
-            }
-            return save_checkpoint(path, groups, step=self.step, config=config)
+        beside = self.beside.state_dict()
+        groups = {
+            "frozen": frozen,
+            "weights": weights,
+            **{ema_group(name): self._averaged(name) for name in self.averages},
+            "optimizer": optimizer_tensors(self.optimizer, self.parameters),
+            "meter": self.meter.tensors(),
+            **({BESIDE: beside} if beside else {}),
+        }
+        return save_checkpoint(path, groups, step=self.step, config=config)
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is damaged or of another model."""
-        with self.ema.applied():
-            load_strict(self.module, checkpoint.tensors("ema"), checkpoint.path)
+        for name, average in self.averages.items():
+            with average.applied():
+                load_strict(self.module, checkpoint.tensors(ema_group(name)), checkpoint.path)
         load_strict(self.module, checkpoint.tensors("weights"), checkpoint.path)
         if self.beside.state_dict():
             load_strict(self.beside, checkpoint.group(BESIDE), checkpoint.path)
         load_optimizer(self.optimizer, self.parameters, checkpoint.group("optimizer"), checkpoint.path)
         self.meter.load(checkpoint.group("meter"))
         self.step = checkpoint.step
+
+    @property
+    def ema(self) -> Average:
+        """The average that samples are drawn from."""
+        return self.averages[""]
+
+    def _averaged(self, name: str) -> dict[str, Tensor]:
+        """The changing tensors as an average has them."""
+        with self.averages[name].applied():
+            return split(self.module, frozen=self.frozen).changing
 
 
 def _trained(module: nn.Module) -> dict[str, nn.Parameter]:

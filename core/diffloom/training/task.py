@@ -25,6 +25,8 @@ class Losses:
     """What is minimised: one number for each example."""
     figures: Mapping[str, Tensor] = field(default_factory=dict)
     """Scalars without a gradient, by name: the rows of metrics hold their means beside the loss."""
+    t_B: Tensor | None = None
+    """The time that each example was shown at, in the schedule's own times, where there is a schedule."""
 
 
 class Task(Protocol):

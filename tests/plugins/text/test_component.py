@@ -186,7 +186,7 @@ schedule: {{type: linear, steps: 1000}}
 prediction: epsilon
 sampling: {{sampler: ddim, steps: 2, guidance: {{type: classifier_free, scale: 2}}}}
 data: {{type: captioned_folder, path: "{path}"}}
-train: {{steps: 3, batch_size: 4, lr: 1e-2, ema_decay: 0.5}}
+train: {{steps: 3, batch_size: 4, lr: 1e-2, ema: {{decay: 0.5}}}}
 """
 
     @pytest.fixture

@@ -31,7 +31,7 @@ variance: learned_range
 objective: {type: hybrid, self_conditioning: true}
 sampling: {sampler: ddpm, steps: 4, spacing: linspace}
 data: digits
-train: {steps: 2, batch_size: 4, lr: 1e-2, sample_every: 2, ema_decay: 0}
+train: {steps: 2, batch_size: 4, lr: 1e-2, sample_every: 2, ema: {decay: 0}}
 """
 SPACE = SpaceInfo(channels=3, height=8, width=8)
 SMALL = {"channels": (8, 16), "blocks_per_level": 1, "norm_groups": 4}

@@ -116,8 +116,8 @@ def test_it_takes_an_estimate_of_x0_that_changes_nothing(tmp_path: Path) -> None
 
 def test_a_run_trains_its_means_and_keeps_them(tmp_path: Path, configs: Path, registry: Registry) -> None:
     """Four steps on digits with ten classes: the means move, are saved, and are loaded again."""
-    overrides = ["backbone={type: oracle, std: 0.5}", "train.steps=4", "train.warmup_steps=0"]
-    overrides += ["train.batch_size=16", "train.sample_every=null", "train.ema_decay=0.0"]
+    overrides = ["backbone={type: oracle, std: 0.5}", "train.steps=4", "train.lr_schedule.warmup_steps=0"]
+    overrides += ["train.batch_size=16", "train.sample_every=null", "train.ema.decay=0.0"]
     resolved = config.load(configs / "digits.yaml", overrides, registry=registry)
     train(resolved, tmp_path / "run", plugins=load_plugins(), device="cpu")
     trained = diffloom.load(tmp_path / "run", device="cpu")

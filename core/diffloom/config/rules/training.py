@@ -13,11 +13,11 @@ from diffloom.errors import Problem
 def warmup(document: AnyDocument) -> Iterator[Problem]:
     """A warm-up longer than the run never reaches the learning rate."""
     train = document.train
-    if train is not None and train.warmup_steps > train.steps:
+    if train is not None and train.lr_schedule.warmup_steps > train.steps:
         yield Problem(
-            "train.warmup_steps",
-            f"the warm-up of {train.warmup_steps} steps is longer than the run of {train.steps}, which would "
-            "never reach train.lr; shorten it, or set train.steps higher",
+            "train.lr_schedule.warmup_steps",
+            f"the warm-up of {train.lr_schedule.warmup_steps} steps is longer than the run of {train.steps}, which "
+            "would never reach train.lr; shorten it, or set train.steps higher",
         )
 
 

@@ -1,0 +1,7 @@
+"""The laws of ema."""
+
+from __future__ import annotations
+
+from diffloom.testing.checks import Check
+
+CHECKS: tuple[Check, ...] = ()

@@ -1,0 +1,56 @@
+"""How a step's examples are divided: among processes, and within each into passes that fit its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from diffloom.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One process's part of every batch. All parts together are the batch, whatever the split."""
+
+    batch_size: int
+    """Examples in one optimiser step, over all processes."""
+    micro_batch_size: int | None = None
+    """Most examples in one pass; None puts no bound."""
+    process: int = 0
+    """This process's number."""
+    processes: int = 1
+
+    @cached_property
+    def passes(self) -> tuple[range, ...]:
+        """The places within a batch that each pass of this process takes; as many passes in every process.
+
+        Raises ConfigError for a batch that cannot be divided so.
+        """
+        count = self._passes
+        chunks = self.processes * count
+        if chunks > self.batch_size:
+            raise ConfigError(
+                [
+                    Problem(
+                        "train.batch_size",
+                        f"{self.batch_size} examples cannot be divided among {self.processes} processes"
+                        + (f" in passes of at most {self.micro_batch_size}" if self.micro_batch_size else "")
+                        + "; set it higher"
+                        + (
+                            ", or train.micro_batch_size"
+                            if self.micro_batch_size
+                            else ", or use fewer processes"
+                        ),
+                    )
+                ]
+            )
+        bounds = [chunk * self.batch_size // chunks for chunk in range(chunks + 1)]
+        first = self.process * count
+        return tuple(range(bounds[chunk], bounds[chunk + 1]) for chunk in range(first, first + count))
+
+    @property
+    def _passes(self) -> int:
+        """Passes in each process: the fewest with which no pass is too large."""
+        if self.micro_batch_size is None:
+            return 1
+        return -(-self.batch_size // (self.micro_batch_size * self.processes))

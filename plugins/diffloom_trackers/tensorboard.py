@@ -1,0 +1,23 @@
+"""The configuration of TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffloom.kinds import Tracker, Tracking
+
+if TYPE_CHECKING:
+    from diffloom.hooks import RunInfo
+
+
+class TensorBoard(Tracker):
+    """TensorBoard's event files, in `tensorboard/` in the run folder: `tensorboard --logdir RUN`."""
+
+    name = "tensorboard"
+
+    def build(self, run: RunInfo) -> Tracking:
+        """Open the run's event files. Raises DiffloomError where the library is missing."""
+        from diffloom_trackers.event_files import EventFiles
+
+        return EventFiles(Path(run.folder) / "tensorboard", first_step=run.first_step)
