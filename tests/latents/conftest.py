@@ -147,7 +147,7 @@ def outcome() -> Outcome:
         assert latest is not None
         checkpoint = open_checkpoint(latest)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-        timed = ("seconds", "images_per_second")
+        timed = ("seconds", "images_per_second", "data_wait")
         return {
             "digests": checkpoint.header.digests,
             "rows": [{key: value for key, value in row.items() if key not in timed} for row in rows],
