@@ -54,3 +54,30 @@ class NonFiniteLossError(DiffloomError):
     """Training met a loss that is NaN or infinite; names the step and the last good checkpoint."""
 
     exit_code = 3
+
+
+class SentinelError(DiffloomError):
+    """The sentinel ended a run (`train.sentinel.stops`): what it found, and the checkpoint that was saved."""
+
+    exit_code = 3
+
+
+class UnfinishedError(DiffloomError):
+    """A run that ended before its last step through no fault of its configuration; names the checkpoint that stands.
+
+    Exit code 75 is EX_TEMPFAIL of sysexits.h: a scheduler that sees it may start the run again with `--resume`.
+    """
+
+    exit_code = 75
+
+
+class StorageError(UnfinishedError):
+    """A file of a run could not be written: the disk is full, or gone."""
+
+
+class LostWorkerError(UnfinishedError):
+    """A process that reads data for a run was killed."""
+
+
+class LostProcessError(UnfinishedError):
+    """Another process of a run of several is gone, so that they cannot go on together."""
