@@ -1,4 +1,5 @@
-"""What a resumed run may change in its configuration: how long it runs and what it reports, never its numbers."""
+"""What a resumed run may change in its configuration: how long it runs, what it tells and how it is computed, never
+its numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +9,26 @@ from typing import Any
 
 from diffloom.errors import RunError
 
-REPORTING = frozenset(
-    f"train.{key}" for key in ("log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "workers")
+TELLING = frozenset(
+    f"train.{key}"
+    for key in (
+        "checkpoint_every",
+        "keep_checkpoints",
+        "keep_every",
+        "log_every",
+        "sample_every",
+        "sentinel.every",
+        "sentinel.stops",
+        "snapshot_every",
+        "trackers",
+    )
 )
-"""Keys that no trained weight depends on."""
+"""What is written and told of a run, and when."""
+EXACT = frozenset({"train.gradient_checkpointing", "train.workers"})
+"""How the numbers are computed, to the last bit."""
+ROUNDED = frozenset({"train.compile", "train.micro_batch_size", "train.parallel"})
+"""How they are computed, in another order of sums: equal but for rounding."""
+FREE = TELLING | EXACT | ROUNDED
 
 
 @dataclass(frozen=True)
@@ -22,13 +39,9 @@ class Change:
     before: Any
     now: Any
 
-    @property
-    def is_allowed(self) -> bool:
-        longer = self.key == "train.steps" and self.now > self.before
-        return longer or self.key in REPORTING or self.key.startswith("plugins.")
-
     def __str__(self) -> str:
-        return f"{self.key}: {self.before!r} → {self.now!r}"
+        rounds = " (what follows rounds differently)" if self.key in ROUNDED else ""
+        return f"{self.key}: {self.before!r} → {self.now!r}{rounds}"
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
@@ -41,16 +54,32 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     ]
 
 
-def require_resumable(found: list[Change], place: object) -> None:
-    """Raises RunError listing the changes that would make the run another one."""
-    refused = [change for change in found if not change.is_allowed]
-    if refused:
-        listed = "\n".join(f"  {change}" for change in refused)
-        raise RunError(
-            f"{place}: this run was begun with another configuration:\n{listed}\n"
-            "Take these back, or choose another -o. A resumed run may only raise train.steps and change "
-            f"{', '.join(sorted(REPORTING))}."
-        )
+def require_resumable(found: list[Change], place: object, *, open_ended: bool) -> None:
+    """Raises RunError listing the changes that would make the run another one.
+
+    `open_ended` says whether the learning rate so far is that of a longer run too, so that this one may become longer.
+    """
+    refused = [change for change in found if not _is_allowed(change, open_ended=open_ended)]
+    if not refused:
+        return
+    listed = "\n".join(f"  {change}" for change in refused)
+    longer = "raise train.steps and " if open_ended else ""
+    reason = (
+        ""
+        if open_ended or all(change.key != "train.steps" for change in refused)
+        else " The steps taken had the learning rates of a run of that length: train.lr_schedule looks to the end."
+    )
+    raise RunError(
+        f"{place}: this run was begun with another configuration:\n{listed}\n"
+        f"Take these back, or choose another -o. A resumed run may only {longer}change "
+        f"{', '.join(sorted(FREE))}.{reason}"
+    )
+
+
+def _is_allowed(change: Change, *, open_ended: bool) -> bool:
+    if change.key == "train.steps":
+        return open_ended and bool(change.now > change.before)
+    return change.key in FREE or change.key.startswith("plugins.")
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: noticed between steps, so that a run can save before it ends."""
+"""Signals that end a run, noticed between steps, so that it can save before it ends.
+
+SIGINT is a person's Ctrl-C; SIGTERM is what preemption, `scancel` and `kill` send; SIGUSR1 is what SLURM is asked to send
+some minutes before a job's time is over (`#SBATCH --signal=USR1@120`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import threading
 from pathlib import Path
 from types import FrameType, TracebackType
 
-CAUGHT = (signal.SIGINT, signal.SIGTERM)
+from diffloom.errors import UnfinishedError
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -21,13 +27,14 @@ class TrainingInterrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a process that ended so: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + self.signal_number
+        """130, what a shell expects after a Ctrl-C; 75, which tells a scheduler to go on later, after the others."""
+        return 128 + signal.SIGINT if self.signal_number == signal.SIGINT else UnfinishedError.exit_code
 
 
 class Interrupt:
-    """While entered, a first SIGINT or SIGTERM is only remembered in `signal_number`; a second acts at once.
+    """While entered, the first of these signals is only remembered in `signal_number`; another Ctrl-C acts at once.
 
+    A scheduler may well repeat itself, or have its signal passed on by a launcher: SIGTERM after SIGTERM changes nothing.
     Python delivers signals to the main thread alone: entered elsewhere, this catches nothing.
     """
 
@@ -46,9 +53,10 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
+        if self.signal_number is None:
+            self.signal_number = number
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal_number = number
 
 
 def ignore_interrupts() -> None:

@@ -150,7 +150,7 @@ class _Session:
         stored = plain(config.parse(text, name=str(run.resolved), registry=registry).document)
         versions = yaml.safe_load(text)["plugins"]  # as they were then: parsing gives those installed now
         found = changes({**stored, "plugins": versions}, plain(self.prepared.document))
-        require_resumable(found, run.path)
+        require_resumable(found, run.path, open_ended=self.prepared.train.lr_schedule.open_ended)
         for change in found:
             self.progress.line(f"changed since the run began: {change}")
 
