@@ -57,12 +57,26 @@ def reference(registry: Registry) -> str:
 
 def _sections(definitions: Schema, module: str) -> Iterator[str]:
     """The sections of a file that one module of `diffloom.config` defines, each under the key it stands at."""
-    keys = {**definitions["autoencoder_document"]["properties"], **definitions["document"]["properties"]}
     for name, definition in definitions.items():
         if name.startswith(f"diffloom.config.{module}."):
-            key = next(key for key, value in keys.items() if name in json.dumps(value))
-            yield f"### `{key}`\n"
+            yield f"### `{_place(definitions, name)}`\n"
             yield from _section(definition)
+
+
+def _place(definitions: Schema, name: str) -> str:
+    """The key that a section stands at, dotted where it stands inside another: `train.sentinel`."""
+    if name in ("document", "autoencoder_document"):
+        return ""
+    holders = {"autoencoder_document", "document"} | {
+        key for key in definitions if key.startswith("diffloom.")
+    }
+    holder, key = next(
+        (holder, key)
+        for holder in sorted(holders)
+        for key, value in definitions[holder]["properties"].items()
+        if f'"#/$defs/{name}"' in json.dumps(value)
+    )
+    return f"{_place(definitions, holder)}.{key}".lstrip(".")
 
 
 def _section(definition: Schema) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import Field, PositiveInt, model_validator
 
 from diffloom.kinds import (
+    EMA,
     Backbone,
     Conditioner,
     ConditionInfo,
@@ -16,7 +17,9 @@ from diffloom.kinds import (
     Data,
     Default,
     ImageInfo,
+    LRSchedule,
     Objective,
+    Optimizer,
     Prediction,
     Sampler,
     ScaledGuidance,
@@ -156,6 +159,34 @@ class Rival(Unbuilt, Criterion):
     relative: ClassVar[bool] = True
 
 
+class AdamW(Unbuilt, Optimizer):
+    """Moves."""
+
+    name = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class Constant(LRSchedule):
+    """The same all along."""
+
+    name = "constant"
+    open_ended = True
+
+    def shape(self, step: int, *, steps: int) -> float:
+        return 1.0
+
+
+class Exponential(EMA):
+    """Forgets evenly."""
+
+    name = "exponential"
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    warmup: bool = True
+
+    def remaining(self, step: int, *, batch_size: int) -> float:
+        return self.decay
+
+
 class Leading(TimeSpacing):
     """From the first."""
 
@@ -254,7 +285,7 @@ def registry_of(**distributions: list[Any]) -> Registry:
 
 
 OURS = [Pixel, Latent, Label, Words, Net, Linear, Epsilon, FixedSmall, Learned, Simple, Leading, Trailing]
-OURS += [Lp, Rival, Ddim, Ancestral, ClassifierFree, Folder]
+OURS += [Lp, Rival, Ddim, Ancestral, ClassifierFree, Folder, AdamW, Constant, Exponential]
 
 
 @pytest.fixture(scope="session")

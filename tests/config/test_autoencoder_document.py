@@ -188,8 +188,8 @@ def test_what_cannot_work_together(told: Told) -> None:
         "ae.yaml:2:8: space: a latent is 2×2 pixels",
         "ae.yaml:7:33: autoencoder.criteria[2].start_step: diffloom/rival would begin at step 21 of a run of 20, and "
         "never count; set it lower, set train.steps higher, or remove the criterion",
-        "ae.yaml:9:56: train.warmup_steps: the warm-up of 99 steps is longer than the run of 20, which would never "
-        "reach train.lr; shorten it, or set train.steps higher",
+        "ae.yaml:9:70: train.lr_schedule.warmup_steps: the warm-up of 99 steps is longer than the run of 20, which "
+        "would never reach train.lr; shorten it, or set train.steps higher",
     ]
 
 

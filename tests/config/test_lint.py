@@ -73,9 +73,9 @@ NO_GUIDANCE = ("{type: classifier_free, scale: 2}", "null")
             "sampling.end: clean",
         ),
         (
-            [("lr: 1e-4", "lr: 1e-4\n  warmup_steps: 1001")],
-            "17:17: train.warmup_steps: the warm-up of 1001 steps is longer than the run of 1000, which would "
-            "never reach train.lr; shorten it, or set train.steps higher",
+            [("lr: 1e-4", "lr: 1e-4\n  lr_schedule: {warmup_steps: 1001}")],
+            "17:31: train.lr_schedule.warmup_steps: the warm-up of 1001 steps is longer than the run of 1000, which "
+            "would never reach train.lr; shorten it, or set train.steps higher",
         ),
         (
             [("conditioners:", "conditioners:\n  other: label")],
@@ -112,7 +112,7 @@ def test_refused(registry: Registry, complete: str, changes: list[tuple[str, str
         [("schedule:", "space: {type: latent, factor: 4}\nschedule:")],
         [("steps: 50", "steps: 1000")],
         [("sampler: ddim", "end: first\n  sampler: ddim")],
-        [("lr: 1e-4", "lr: 1e-4\n  warmup_steps: 1000")],
+        [("lr: 1e-4", "lr: 1e-4\n  lr_schedule: {warmup_steps: 1000}")],
     ],
 )
 def test_accepted(registry: Registry, complete: str, changes: list[tuple[str, str]]) -> None:

@@ -47,11 +47,10 @@ sampling:
 train:
   steps: true
   lr: fast
-  betas: [0.9]
-  warmup_steps: -1
+  optimizer: {betas: [0.9]}
+  lr_schedule: {warmup_steps: -1}
   grad_clip: .inf
-  ema_decay: 1
-  ema_warmup: yes
+  ema: {decay: 1, warmup: yes}
 """
     assert told(text) == [
         "digits.yaml:1:15: image.size: expected a whole number or a list of 2 whole numbers, got 'x'",
@@ -72,11 +71,11 @@ train:
         "digits.yaml:17:1: train.batch_size: required, but missing",
         "digits.yaml:18:10: train.steps: expected a whole number, got true",
         "digits.yaml:19:7: train.lr: expected a number, got 'fast'",
-        "digits.yaml:20:10: train.betas: expected a list of 2 numbers, got [0.9]",
-        "digits.yaml:21:17: train.warmup_steps: must be at least 0, got -1",
+        "digits.yaml:20:22: train.optimizer.betas: expected a list of 2 numbers, got [0.9]",
+        "digits.yaml:21:31: train.lr_schedule.warmup_steps: must be at least 0, got -1",
         "digits.yaml:22:14: train.grad_clip: expected a finite number, got .inf",
-        "digits.yaml:23:14: train.ema_decay: must be less than 1, got 1",
-        "digits.yaml:24:15: train.ema_warmup: expected true or false, got 'yes'",
+        "digits.yaml:23:16: train.ema.decay: must be less than 1, got 1",
+        "digits.yaml:23:27: train.ema.warmup: expected true or false, got 'yes'",
     ]
 
 

@@ -239,7 +239,7 @@ def test_documents_are_frozen(registry: Registry, complete: str) -> None:
 def test_origins(tmp_path: Path, registry: Registry, complete: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("digits.yaml").write_text(complete)
-    Path("mine.yaml").write_text("extends: digits.yaml\ntrain:\n  betas: [0, 1]\n")
+    Path("mine.yaml").write_text("extends: digits.yaml\ntrain:\n  optimizer: {betas: [0, 1]}\n")
     resolved = load("mine.yaml", ["train.lr=2e-4"], registry=registry)
     assert {
         path: resolved.origin(path)
@@ -250,8 +250,8 @@ def test_origins(tmp_path: Path, registry: Registry, complete: str, monkeypatch:
             "backbone.channels",
             "schedule.type",
             "schedule.steps",
-            "train.betas",
-            "train.betas[0]",
+            "train.optimizer.betas",
+            "train.optimizer.betas[0]",
             "train.lr",
             "train.seed",
             "plugins.diffloom",
@@ -263,8 +263,8 @@ def test_origins(tmp_path: Path, registry: Registry, complete: str, monkeypatch:
         "backbone.channels": "digits.yaml:6:13",
         "schedule.type": "digits.yaml:7:11",
         "schedule.steps": "default",
-        "train.betas": "mine.yaml:3:10",
-        "train.betas[0]": "mine.yaml:3:11",
+        "train.optimizer.betas": "mine.yaml:3:22",
+        "train.optimizer.betas[0]": "mine.yaml:3:23",
         "train.lr": "override 'train.lr=2e-4'",
         "train.seed": "default",
         "plugins.diffloom": "installed",

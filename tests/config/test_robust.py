@@ -32,7 +32,14 @@ COMPLETE: dict[str, Any] = {
     "prediction": "epsilon",
     "sampling": {"sampler": "ddim", "steps": 3, "guidance": {"type": "classifier_free", "scale": 2}},
     "data": {"type": "folder", "folder": "x", "fractions": [0.5], "exclude": ["a"]},
-    "train": {"steps": 10, "batch_size": 1, "lr": 1e-3, "betas": [0.9, 0.99]},
+    "train": {
+        "steps": 10,
+        "batch_size": 1,
+        "lr": 1e-3,
+        "lr_schedule": {"warmup_steps": 3},
+        "optimizer": {"type": "adamw", "betas": [0.9, 0.99]},
+        "further_ema": {"fast": "exponential", "slow": {"type": "exponential", "decay": 0.5}},
+    },
 }
 
 

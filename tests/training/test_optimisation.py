@@ -1,4 +1,4 @@
-"""EMA, warm-up, weight decay. Oracles: closed forms, diffusers' EMAModel, torch's LinearLR."""
+"""The optimiser as the loop sees it: the rate of each step, and decay only where it belongs. Oracles: closed forms."""
 
 from __future__ import annotations
 
@@ -6,77 +6,27 @@ import copy
 
 import pytest
 import torch
-from diffusers.training_utils import EMAModel
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
+from diffloom import config
 from diffloom.config.document import Train
-from diffloom.training.ema import EMA, ema_decay
+from diffloom.plugins import load_registry
 from diffloom.training.optimizer import build_optimizer, decaying_names, learning_rate
 
 
-def test_ema_decay_figures() -> None:
-    """min((1 + step) / (10 + step), decay), 0 on the first step."""
-    decays = [ema_decay(step, decay=0.5, warmup=True) for step in range(1, 13)]
-    assert decays == [0, 2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5, 0.5, 0.5, 0.5]
-    assert ema_decay(1, decay=0.9999, warmup=False) == 0.9999
+def trained(text: str) -> Train:
+    """The `train` section of a whole configuration."""
+    document = config.load(
+        "diffloom:digits", ["train.steps=1000", "train.lr=0.1", *text.split()], registry=load_registry()
+    ).document
+    assert document.train is not None
+    return document.train
 
 
-@pytest.mark.parametrize("decay", [0.3, 0.9, 0.9999])
-def test_ema_follows_diffusers(decay: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    ours, theirs = nn.Linear(3, 2), nn.Linear(3, 2)
-    theirs.load_state_dict(ours.state_dict())
-    average = EMA(list(ours.parameters()), decay=decay, warmup=True)
-    peer = EMAModel(theirs.parameters(), decay=decay)
-    for step in range(1, 40):
-        with torch.no_grad():
-            for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-                mine.copy_(torch.randn(mine.shape, generator=generator))
-                other.copy_(mine)
-        average.update(step)
-        peer.step(theirs.parameters())
-        with average.applied():
-            for mine, shadow in zip(ours.parameters(), peer.shadow_params, strict=True):
-                torch.testing.assert_close(
-                    mine, shadow, atol=1e-6, rtol=1e-6
-                )  # float32, summed in another order
-
-
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.floats(0, 0.99))
-def test_ema_closed_form(values: list[float], decay: float) -> None:
-    """Without warm-up: decayⁿ·w₀ + (1 − decay)·Σ decayⁿ⁻ⁱ·wᵢ."""
-    weight = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
-    average = EMA([weight], decay=decay, warmup=False)
-    for step, value in enumerate(values, 1):
-        weight.data.fill_(value)
-        average.update(step)
-    n = len(values)
-    expected = decay**n + (1 - decay) * sum(decay ** (n - i) * value for i, value in enumerate(values, 1))
-    with average.applied():
-        assert weight.item() == pytest.approx(expected, abs=1e-12)
-    assert weight.item() == values[-1]  # applied() gave the weight back
-
-
-@pytest.mark.parametrize("warmup_steps", [1, 2, 7, 100])
-def test_warmup_follows_torch(warmup_steps: int) -> None:
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=3e-4)
-    peer = torch.optim.lr_scheduler.LinearLR(
-        optimizer, start_factor=1 / warmup_steps, total_iters=max(1, warmup_steps - 1)
-    )
-    for step in range(1, 2 * warmup_steps + 2):
-        expected = optimizer.param_groups[0]["lr"] if warmup_steps > 1 else 3e-4
-        assert learning_rate(step, lr=3e-4, warmup_steps=warmup_steps) == pytest.approx(expected, rel=1e-12)
-        optimizer.step()
-        peer.step()
-
-
-def test_warmup_ends() -> None:
-    assert learning_rate(50, lr=1.0, warmup_steps=100) == 0.5
-    assert learning_rate(100, lr=1.0, warmup_steps=100) == 1.0
-    assert learning_rate(10_000, lr=1.0, warmup_steps=100) == 1.0
-    assert learning_rate(1, lr=1.0, warmup_steps=0) == 1.0
+def test_the_rate_is_the_schedule_s_share_of_the_highest() -> None:
+    train = trained("train.lr_schedule.warmup_steps=10")
+    rates = [learning_rate(step, train) for step in (1, 5, 10, 1000)]
+    assert rates == pytest.approx([0.01, 0.05, 0.1, 0.1], rel=1e-15)
 
 
 class Network(nn.Module):
@@ -106,7 +56,7 @@ def test_decay_alone_shrinks_only_what_decays() -> None:
     network = Network()
     before = copy.deepcopy(dict(network.named_parameters()))
     parameters = dict(network.named_parameters())
-    train = Train(steps=1, batch_size=1, lr=0.1, weight_decay=0.5)
+    train = trained("train.optimizer.weight_decay=0.5")
     optimizer = build_optimizer(network, parameters, train)
     for parameter in parameters.values():
         parameter.grad = torch.zeros_like(parameter)

@@ -29,8 +29,11 @@ def test_cifar10_is_the_paper_s() -> None:
     document = load("diffloom:cifar10_ddpm", registry=load_registry()).document
     train = document.train
     assert train is not None
-    assert (train.steps, train.batch_size, train.lr, train.warmup_steps) == (800_000, 128, 2e-4, 5000)
-    assert (train.weight_decay, train.grad_clip, train.ema_decay, train.ema_warmup) == (0, 1, 0.9999, False)
+    assert (train.steps, train.batch_size, train.lr, train.grad_clip) == (800_000, 128, 2e-4, 1)
+    parts = [train.optimizer, train.lr_schedule, train.ema]
+    assert [part.name for part in parts] == ["adamw", "constant", "exponential"]
+    assert (train.optimizer.weight_decay, train.lr_schedule.warmup_steps) == (0, 5000)
+    assert train.ema.model_dump() == {"decay": 0.9999, "warmup": False}
     assert document.schedule.model_dump() == {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
     names = [document.prediction, document.variance, document.objective, document.sampling.sampler]
     assert [part.name for part in names] == ["epsilon", "fixed_large", "simple", "ddpm"]
