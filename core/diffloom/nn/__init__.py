@@ -6,6 +6,7 @@ way to condition, attend or change resolution is another block, never a flag of 
 """
 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
+from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attending, identity_attention, self_attentions
@@ -24,6 +25,7 @@ __all__ = [
     "AttentionKernel",
     "CrossAttention",
     "Downsample",
+    "Dropout",
     "ResidualBlock",
     "ScaleShiftResidualBlock",
     "SelfAttention",
@@ -39,7 +41,9 @@ __all__ = [
     "doubled",
     "halved",
     "identity_attention",
+    "key_dropout",
     "self_attentions",
     "torch_attention",
+    "unkeyed_dropout",
     "zeroed",
 ]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn.dropout import Dropout
 from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import Signal
 
@@ -42,7 +43,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_width, self.emb_parts * out_channels)
         self.norm2 = nn.GroupNorm(norm_groups, out_channels, eps=norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from diffloom.building import built
 from diffloom.kinds import LatentSpace, Loss
+from diffloom.nn import key_dropout
 from diffloom.pipeline import Pipeline
 from diffloom.process import Draws, Step, keyed_generator
 from diffloom.training.encoding import encoded, unpacked
@@ -56,6 +57,8 @@ class DiffusionTask:
     def losses(self, batch: Batch, draws: Draws, *, step: int) -> Losses:
         """The objective's loss on the batch in the model's space."""
         pipeline = self.pipeline
+        for module in (self.module, self.beside):
+            key_dropout(module, draws)
         x0_BCHW = self.x0(batch, draws)
         condition = pipeline.training_condition(batch.raw, draws)
 

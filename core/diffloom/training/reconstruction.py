@@ -19,6 +19,7 @@ from diffloom.building import built
 from diffloom.config import AutoencoderDocument
 from diffloom.errors import ConfigError, Problem
 from diffloom.kinds import Codec, Criterion, Examples, Judge, TrainableCodec
+from diffloom.nn import key_dropout
 from diffloom.process import Draws, Step, keyed_generator
 from diffloom.training.feed import Batch
 from diffloom.training.task import Losses
@@ -56,6 +57,7 @@ class ReconstructionTask:
     def losses(self, batch: Batch, draws: Draws, *, step: int) -> Losses:
         """Σ weight·criterion + regularisation / (C·H·W): the loss of latent-diffusion's autoencoders (Rombach et al.
         2022, eq. 25), divided by how many values a picture has, so that it does not grow with its size."""
+        key_dropout(self.module, draws)
         images_BCHW = batch.images_BCHW.to(self.device, non_blocking=True)
         made = cast(TrainableCodec, self.module["space"]).reconstruct(images_BCHW, draws=draws)
         share = self.document.autoencoder.regularisation / images_BCHW[0].numel()
