@@ -1,7 +1,7 @@
 """Signals that end a run, noticed between steps, so that it can save before it ends.
 
-SIGINT is a person's Ctrl-C; SIGTERM is what preemption, `scancel` and `kill` send; SIGUSR1 is what SLURM is asked to send
-some minutes before a job's time is over (`#SBATCH --signal=USR1@120`).
+SIGINT is a person's Ctrl-C; SIGTERM is what preemption, `scancel` and `kill` send; SIGUSR1 is what SLURM is asked to
+send some minutes before a job's time is over (`#SBATCH --signal=USR1@120`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 class Interrupt:
     """While entered, the first of these signals is only remembered in `signal_number`; another Ctrl-C acts at once.
 
-    A scheduler may well repeat itself, or have its signal passed on by a launcher: SIGTERM after SIGTERM changes nothing.
+    A scheduler may well repeat itself, or have its signal passed on by a launcher: a second SIGTERM changes nothing.
     Python delivers signals to the main thread alone: entered elsewhere, this catches nothing.
     """
 

@@ -27,9 +27,11 @@ class MetricsFile:
             raise self._failure(error) from error
 
     def write(self, row: Mapping[str, float]) -> None:
-        """Append a row, in one write. Raises RunError when the disk is full."""
+        """Append a row. Raises RunError when the disk is full."""
+        line = memoryview(json.dumps(row).encode() + b"\n")
         try:
-            self._file.write(json.dumps(row).encode() + b"\n")
+            while line:  # a disk that fills up takes what fits, and only then says so
+                line = line[self._file.write(line) :]
         except OSError as error:
             raise self._failure(error) from error
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from diffloom import config
 from diffloom.assembly import assemble
-from diffloom.checkpoint import open_checkpoint, remove_unfinished
+from diffloom.checkpoint import open_checkpoint
 from diffloom.config import AutoencoderDocument, Document, Resolved
 from diffloom.config.plain import plain
 from diffloom.hooks import RunInfo
@@ -27,6 +27,7 @@ from diffloom.training.changes import changes, require_resumable
 from diffloom.training.defaults import with_defaults
 from diffloom.training.diffusion import DiffusionTask, built_loss
 from diffloom.training.engine import Engine
+from diffloom.training.faults import faults_told
 from diffloom.training.feed import Feed
 from diffloom.training.findings import FindingsFile
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
@@ -80,7 +81,7 @@ def train(
     try:
         run.require(resume=resume)  # again, now that no other process can be at it
         # The caller's generators stay as they are.
-        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []), faults_told(run):
             session = _Session(run, prepared, plugins or load_plugins(), progress or Silent(), engine)
             session.go(given=resolved.given)
     finally:
@@ -102,10 +103,14 @@ class _Session:
     def go(self, *, given: str) -> None:
         """Take the run from where it is to its end."""
         run, train = self.run, self.prepared.train
-        remove_unfinished(run.checkpoints)
         run.remove_leftovers()
         if run.is_begun:
             self._require_same()
+        if run.is_finished(steps=train.steps, sampled=train.sample_every is not None):
+            self.progress.line(
+                f"{run.path}: finished already, after step {train.steps}: nothing is left to do"
+            )
+            return
         device = self.engine.device
         state = self._state(self._task(device))
         feed = self._feed(state.task)

@@ -6,11 +6,13 @@ checkpoints/           step-00001000.safetensors, the newest few
 metrics.jsonl          one row of figures every `train.log_every` steps
 findings.jsonl         what the sentinel found, where it found anything
 samples/               step-00001000.png, every `train.sample_every` steps
+snapshots/             of the averages, every `train.snapshot_every` steps
 """
 
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 from diffloom.errors import CheckpointError, RunError
@@ -20,8 +22,11 @@ from diffloom.training.replacement import SUFFIX, replace_text
 
 CHECKPOINT = re.compile(r"step-(\d{8,})\.safetensors")
 GIVEN, RESOLVED = "config.yaml", "config.resolved.yaml"
-NEWBORN = frozenset({LOCK, GIVEN, "checkpoints", "samples", f".{GIVEN}{SUFFIX}", f".{RESOLVED}{SUFFIX}"})
-"""What a run that was killed before its first step may have left; such a folder counts as empty."""
+NEWBORN = frozenset({LOCK, GIVEN, "checkpoints", "samples", "snapshots"})
+"""What a run that was killed before its first step may have left, half-written files aside; such a folder counts as
+empty."""
+HALF_WRITTEN = (f".*{SUFFIX}", ".*.tmp")
+"""Names of files that a killed process did not finish: texts and pictures."""
 
 
 class RunFolder:
@@ -35,6 +40,7 @@ class RunFolder:
         self.findings = self.path / "findings.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
+        self.snapshots = self.path / "snapshots"
 
     @property
     def is_begun(self) -> bool:
@@ -46,7 +52,7 @@ class RunFolder:
         try:
             if self.path.exists() and not self.path.is_dir():
                 raise RunError(f"{self.path}: is a file; choose another run folder with -o")
-            strangers = self.path.is_dir() and {item.name for item in self.path.iterdir()} - NEWBORN
+            strangers = self.path.is_dir() and any(_is_stranger(item.name) for item in self.path.iterdir())
         except OSError as error:
             raise RunError(
                 f"{self.path}: cannot be read: {error.strerror}; choose another with -o"
@@ -75,9 +81,14 @@ class RunFolder:
         replace_text(self.resolved, resolved)
 
     def remove_leftovers(self) -> None:
-        """Remove pictures a killed process left half written. Only while the folder is held."""
-        for rubbish in self.samples.glob(".*.tmp"):
-            rubbish.unlink()
+        """Remove what a killed process left half written. Only while the folder is held."""
+        from diffloom.checkpoint import remove_unfinished  # torch's
+
+        for folder in (self.path, self.checkpoints, self.samples, self.snapshots):
+            remove_unfinished(folder)
+            for pattern in HALF_WRITTEN:
+                for rubbish in folder.glob(pattern):
+                    rubbish.unlink()
 
     def checkpoint(self, step: int) -> Path:
         """Where the checkpoint of a step belongs."""
@@ -99,11 +110,32 @@ class RunFolder:
         saved = self.saved()
         return saved[-1] if saved else None
 
+    @property
+    def standing(self) -> str:
+        """The end of a message about a run that broke off: which checkpoint stands."""
+        latest = self.latest()
+        return f"the last good checkpoint is {latest}" if latest else "no checkpoint was written yet"
+
+    def is_finished(self, *, steps: int, sampled: bool) -> bool:
+        """Whether all of a run's `steps` are taken and what they made is written, its last picture included where it
+        was `sampled`."""
+        latest = self.latest()
+        return (
+            latest is not None
+            and _step(latest) >= steps
+            and (not sampled or self.picture(_step(latest)).exists())
+        )
+
     def prune(self, *, keep: int, every: int | None) -> None:
         """Remove all checkpoints but the newest `keep`, and those of steps that `every` divides."""
         for path in self.saved()[:-keep]:
             if every is None or _step(path) % every:
                 path.unlink()
+
+
+def _is_stranger(name: str) -> bool:
+    """Whether a newborn run's folder would not hold a file of this name."""
+    return name not in NEWBORN and not any(fnmatch(name, pattern) for pattern in HALF_WRITTEN)
 
 
 def _step(checkpoint: Path) -> int:
