@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from diffloom.errors import DataError
 from diffloom.kinds import ImageInfo
+from diffloom.picture import Framing, open_picture, pixel_values
 from diffloom_data.check import Outcome, check_files
 from diffloom_data.listing import File
-from diffloom_data.picture import cover, open_picture
 
 NAMED = 20
 """How many skipped files a warning names."""
@@ -37,8 +37,7 @@ class Album:
         image: ImageInfo,
     ) -> None:
         self.folder = folder
-        self.random_crop = crop == "random"
-        self.flip = flip
+        self.framing = Framing(crop=crop, flip=flip)
         self.image = image
         outcomes = check_files(folder, files)
         failures = {name: outcome.failure for name, outcome in outcomes.items() if outcome.failure}
@@ -59,16 +58,10 @@ class Album:
             picture = open_picture(path, channels=self.image.channels)
         except Exception as error:
             raise DataError(f"{path}: could be read when the run started, and no longer: {error}") from error
-        pixels = cover(
-            picture,
-            height=self.image.height,
-            width=self.image.width,
-            rng=rng if self.random_crop else None,
+        frame = self.framing.draw(
+            (picture.height, picture.width), shape=(self.image.height, self.image.width), rng=rng
         )
-        if self.flip and rng.random() < 0.5:
-            pixels = pixels[:, ::-1]
-        pixels_CHW = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        return np.ascontiguousarray(pixels_CHW, dtype=np.float32) / np.float32(127.5) - 1
+        return pixel_values(frame.of(picture))
 
     def _report(self, failures: dict[str, str], *, skip: bool) -> None:
         """Name the files that cannot be read: all of them when they stop the run, the first ones

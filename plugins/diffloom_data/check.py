@@ -19,8 +19,8 @@ from typing import Any
 
 import PIL
 
+from diffloom.picture import open_picture
 from diffloom_data.listing import File
-from diffloom_data.picture import open_picture
 
 SLICE = 1024
 """Files handed to the threads at once."""

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "core").rglob("*.py"))
 FAMILIES = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
-PUBLIC = ("diffloom", "kinds", "process", "condition", "nn", "bridge", "errors", "testing")
+PUBLIC = ("diffloom", "kinds", "process", "condition", "nn", "bridge", "picture", "errors", "testing")
 MODULE_OF = {
     "huggingface-hub": "huggingface_hub",
     "lazy-loader": "lazy_loader",

@@ -15,6 +15,7 @@ from diffloom.errors import DataError
 from diffloom.kinds import DataInfo, Example
 from diffloom.training.feed import Batch, Feed
 from diffloom.training.order import InOrder, Order
+from diffloom.training.split import Split
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 300), st.integers(0, 50))
@@ -49,7 +50,12 @@ def rows(
     batch_size: int, *, first_step: int, last_step: int, workers: int = 0
 ) -> list[tuple[int, object, bytes]]:
     feed = Feed(
-        examples=Numbers(10), keys=("label",), shape=(1, 2, 2), seed=3, batch_size=batch_size, workers=workers
+        examples=Numbers(10),
+        keys=("label",),
+        shape=(1, 2, 2),
+        seed=3,
+        split=Split(batch_size=batch_size),
+        workers=workers,
     )
     return [
         (position, label, image.numpy().tobytes())
@@ -83,7 +89,14 @@ class Handlers(Numbers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_workers_leave_signals_to_the_trainer(workers: int) -> None:
-    feed = Feed(examples=Handlers(4), keys=("label",), shape=(1, 2, 2), seed=0, batch_size=4, workers=workers)
+    feed = Feed(
+        examples=Handlers(4),
+        keys=("label",),
+        shape=(1, 2, 2),
+        seed=0,
+        split=Split(batch_size=4),
+        workers=workers,
+    )
     (batch,) = feed.batches(first_step=0, last_step=1)
     assert batch.raw["label"] == [workers > 0] * 4
 
@@ -91,7 +104,9 @@ def test_workers_leave_signals_to_the_trainer(workers: int) -> None:
 def test_in_order() -> None:
     """Every example once, then from the first again, so that the last batch is full too."""
     order = InOrder(examples=10)
-    feed = Feed(examples=Numbers(10), keys=("label",), shape=(1, 2, 2), seed=3, batch_size=4, order=order)
+    feed = Feed(
+        examples=Numbers(10), keys=("label",), shape=(1, 2, 2), seed=3, split=Split(batch_size=4), order=order
+    )
     read = [label for batch in feed.batches(first_step=0, last_step=3) for label in batch.raw["label"]]
     assert read == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
 
@@ -108,7 +123,7 @@ def test_workers_and_the_global_generator() -> None:
 
 
 def test_batch_shapes() -> None:
-    feed = Feed(examples=Numbers(10), keys=("label",), shape=(1, 2, 2), seed=3, batch_size=4)
+    feed = Feed(examples=Numbers(10), keys=("label",), shape=(1, 2, 2), seed=3, split=Split(batch_size=4))
     (batch,) = feed.batches(first_step=0, last_step=1)
     assert isinstance(batch, Batch)
     assert batch.images_BCHW.shape == (4, 1, 2, 2)
