@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from diffloom.config.document import Sentinel
+from diffloom.config.document import Train
 from diffloom.sentinel.finding import Finding
 
 if TYPE_CHECKING:
+    from diffloom.training.engine import Engine
     from diffloom.training.feed import Batch
     from diffloom.training.state import TrainState
     from diffloom.training.step import Taken
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 class Watch:
     """Watches one run. It draws no random number of the run's and changes no weight."""
 
-    def __init__(self, config: Sentinel, state: TrainState) -> None:
-        self.config = config
+    def __init__(self, train: Train, state: TrainState, engine: Engine) -> None:
+        self.train = train
         self.state = state
+        self.engine = engine
 
     def heard(self, taken: Taken, *, waited_seconds: float, seconds: float) -> Sequence[Finding]:
         """After each optimiser step: what it took in all, and how long of that it waited for data."""

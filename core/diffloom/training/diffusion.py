@@ -15,7 +15,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from diffloom.building import built
-from diffloom.kinds import LatentSpace, Loss
+from diffloom.kinds import LatentSpace, Loss, TimeAxis
 from diffloom.nn import key_dropout
 from diffloom.pipeline import Pipeline
 from diffloom.process import Draws, Step, keyed_generator
@@ -53,6 +53,10 @@ class DiffusionTask:
     @property
     def conditions(self) -> tuple[str, ...]:
         return tuple(self.pipeline.document.conditioners)
+
+    @property
+    def axis(self) -> TimeAxis:
+        return self.pipeline.schedule.axis
 
     def losses(self, batch: Batch, draws: Draws, *, step: int) -> Losses:
         """The objective's loss on the batch in the model's space."""

@@ -104,10 +104,7 @@ class Loop:
         """One optimiser step, taken in by the meter."""
         state = self.state
         taken = self.optimizer_step.take(passes)
-        losses = taken.losses
-        state.meter.add(
-            step=taken.step, loss=losses.each_B.mean(), grad_norm=taken.grad_norm, figures=losses.figures
-        )
+        state.meter.add(step=taken.step, losses=taken.losses, grad_norm=taken.grad_norm)
         if state.task.device.type == "cpu":
             self._require_finite()  # elsewhere asking would wait for the device: done before what is written
         return taken

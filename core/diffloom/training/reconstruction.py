@@ -54,6 +54,10 @@ class ReconstructionTask:
     def conditions(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def axis(self) -> None:
+        return None
+
     def losses(self, batch: Batch, draws: Draws, *, step: int) -> Losses:
         """Σ weight·criterion + regularisation / (C·H·W): the loss of latent-diffusion's autoencoders (Rombach et al.
         2022, eq. 25), divided by how many values a picture has, so that it does not grow with its size."""

@@ -245,7 +245,7 @@ class _Session:
             findings=FindingsFile(self.run.findings, step=state.step),
             observers=observers,
             trackers=trackers,
-            watch=Watch(train.sentinel, state),
+            watch=Watch(train, state, self.engine),
             progress=self.progress,
             interrupt=interrupt,
         )

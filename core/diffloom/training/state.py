@@ -50,7 +50,7 @@ class TrainState:
             name: Average(weights, config, batch_size=train.batch_size)
             for name, config in {"": train.ema, **train.further_ema}.items()
         }
-        self.meter = Meter(task.device)
+        self.meter = Meter(task.device, axis=task.axis)
 
     def train_mode(self) -> None:
         """Dropout and the like on, but for the frozen parts."""

@@ -13,6 +13,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from diffloom.kinds import TimeAxis
 from diffloom.process import Draws, Step
 from diffloom.training.feed import Batch
 
@@ -55,6 +56,11 @@ class Task(Protocol):
     @property
     def conditions(self) -> tuple[str, ...]:
         """What it reads of an example beside its picture."""
+        ...
+
+    @property
+    def axis(self) -> TimeAxis | None:
+        """The times of its schedule, where it has one."""
         ...
 
     def losses(self, batch: Batch, draws: Draws, *, step: int) -> Losses:
