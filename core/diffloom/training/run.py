@@ -27,6 +27,7 @@ from diffloom.training.changes import changes, require_resumable
 from diffloom.training.defaults import with_defaults
 from diffloom.training.diffusion import DiffusionTask, built_loss
 from diffloom.training.engine import Engine
+from diffloom.training.environment import begin_session
 from diffloom.training.faults import faults_told
 from diffloom.training.feed import Feed
 from diffloom.training.findings import FindingsFile
@@ -83,7 +84,7 @@ def train(
         # The caller's generators stay as they are.
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []), faults_told(run):
             session = _Session(run, prepared, plugins or load_plugins(), progress or Silent(), engine)
-            session.go(given=resolved.given)
+            session.go(resolved)
     finally:
         lock.release()
     last = prepared.train.steps
@@ -100,7 +101,7 @@ class _Session:
     progress: Progress
     engine: Engine
 
-    def go(self, *, given: str) -> None:
+    def go(self, resolved: Resolved) -> None:
         """Take the run from where it is to its end."""
         run, train = self.run, self.prepared.train
         run.remove_leftovers()
@@ -117,12 +118,20 @@ class _Session:
         if state.step == 0:
             self._require_unit_scale(state.task, feed)
         text = config.to_yaml(self.prepared.document, self.plugins.registry)
-        run.write_configs(given=given, resolved=text)
+        run.write_configs(given=resolved.given, resolved=text)
         info = RunInfo(run.path, text, state.step, train.steps)
         observers = Observers(self.plugins.manager, info)
         trackers = Trackers(train.trackers, info)
         metrics = MetricsFile(run.metrics, step=state.step)
         self.progress.line(f"{run.path}: at step {state.step} of {train.steps}, on {device}")
+        record = begin_session(
+            run.path,
+            resolved,
+            self.prepared.document,
+            first_step=state.step,
+            device=device,
+            processes=self.engine.split.processes,
+        )
         reason = "failed"
         observers.run_start()
         self.progress.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
@@ -146,6 +155,7 @@ class _Session:
             metrics.close()
             trackers.close(reason)
             observers.run_end(state.step, reason)
+            record.end(step=state.step, reason=reason)
         self.progress.line(f"{run.path}: finished after step {state.step}")
 
     def _require_same(self) -> None:

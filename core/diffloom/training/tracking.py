@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from PIL.Image import Image
 
+from diffloom.errors import DiffloomError
 from diffloom.hooks import RunInfo
 from diffloom.kinds import Tracker, Tracking
 from diffloom.sentinel import Finding
@@ -15,12 +16,24 @@ logger = logging.getLogger("diffloom")
 
 
 class Trackers:
-    """All of a run's trackers as one. Raises DiffloomError for one that cannot begin."""
+    """All of a run's trackers as one.
+
+    Raises DiffloomError for one that cannot begin: whoever asked to be told wants to know before the hours are spent.
+    """
 
     def __init__(self, configs: Sequence[Tracker], run: RunInfo) -> None:
         self._listening: dict[str, Tracking] = {}
         for number, config in enumerate(configs):
-            self._listening[f"train.trackers[{number}] ({config.canonical})"] = config.build(run)
+            name = f"train.trackers[{number}] ({config.canonical})"
+            try:
+                self._listening[name] = config.build(run)
+            except (Exception, SystemExit) as error:
+                self.close("failed")
+                if isinstance(error, DiffloomError):
+                    raise
+                raise DiffloomError(
+                    f"{name}: cannot begin: {type(error).__name__}: {error}; mend that, or remove the tracker"
+                ) from error
 
     def figures(self, step: int, row: Mapping[str, float]) -> None:
         """A row of metrics was logged."""
@@ -42,7 +55,7 @@ class Trackers:
         for name, tracking in list(self._listening.items()):
             try:
                 tell(tracking)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 del self._listening[name]
                 logger.warning(
                     "%s raised %s: %s; it is not told of the rest of this run",
