@@ -22,7 +22,7 @@ class CaptionedExamples:
         self.info = DataInfo(examples=len(album), captions={condition: every})
 
     def __len__(self) -> int:
-        return self.info.examples
+        return len(self.album)
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Picture `index` and a caption: crop, flip and then which of several captions are drawn from `rng`."""

@@ -28,7 +28,7 @@ class DigitExamples:
         self.info = DataInfo(examples=len(indices), classes={"label": tuple("0123456789")})
 
     def __len__(self) -> int:
-        return self.info.examples
+        return len(self.labels_N)
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Image `index` and its digit; nothing is random."""

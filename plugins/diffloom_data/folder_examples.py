@@ -23,7 +23,7 @@ class FolderExamples:
         self.info = DataInfo(examples=len(album), classes={"label": classes} if classes else {})
 
     def __len__(self) -> int:
-        return self.info.examples
+        return len(self.album)
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Picture `index`, cropped and flipped by `rng`, and its label."""

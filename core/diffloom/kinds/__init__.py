@@ -8,7 +8,7 @@ from diffloom.kinds.component import Component, Default, Section
 from diffloom.kinds.conditioner import Conditioner, Encoder
 from diffloom.kinds.correction import Correct, Correction
 from diffloom.kinds.criterion import Criterion, Judge
-from diffloom.kinds.data import Data, Example, Examples
+from diffloom.kinds.data import Data, Example, Examples, Stream
 from diffloom.kinds.ema import EMA
 from diffloom.kinds.guidance import Guidance, Guide, Pull, Scale, ScaledGuidance, Tilting
 from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
@@ -103,6 +103,7 @@ __all__ = [
     "Spacing",
     "Statistics",
     "SteeredGuidance",
+    "Stream",
     "Tilting",
     "TimeAxis",
     "TimeSpacing",

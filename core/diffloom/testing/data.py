@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import pickle
+from itertools import islice
+
 import numpy as np
 
 from diffloom.errors import DataError
-from diffloom.kinds import Data, Examples, ImageInfo
+from diffloom.kinds import Data, Example, Examples, ImageInfo, Stream
 from diffloom.process import keyed_generator
 from diffloom.testing.checks import BrokenLawError, Check, expect
+from diffloom.training.beginning import Beginning
 
 IMAGES = [
     ImageInfo(height=side, width=side, channels=channels)
     for side in (8, 16, 28, 32, 64)
     for channels in (1, 3)
 ]
+FEW = 50
+"""Records of a shard that are looked at."""
 
 
 def opens(component: Data) -> None:
     """It fits some picture; what it refuses, it refuses by DataError."""
-    image, examples = _opened(component)
+    image, source = _built(component)
+    examples = _examples(source)
     expect(len(examples) > 0, "at least one example", len(examples))
-    expect(
-        examples.info.examples == len(examples),
-        f"info to say {len(examples)} examples",
-        examples.info.examples,
-    )
+    told = examples.info.examples
+    if isinstance(source, Stream):
+        expect(told is None or told > 0, "info to say how many examples there are, or None", told)
+    else:
+        expect(told == len(examples), f"info to say {len(examples)} examples", told)
     refused = ImageInfo(height=image.height, width=image.width, channels=image.channels + 4)
     try:
-        again = component.build(image=refused)
+        again = _examples(component.build(image=refused))
     except DataError:
         return
     came = again.example(0, _rng(0)).image_CHW.shape
@@ -90,13 +97,51 @@ def names_its_conditions(component: Data) -> None:
             _expect_label(key, conditions[key], names)
 
 
+def gives_the_same_records_from_any_on(component: Data) -> None:
+    """A stream's shard can be entered at any record, in any process, and gives what it gives from its beginning."""
+    _, stream = _built(component)
+    if not isinstance(stream, Stream):
+        return
+    expect(stream.shards > 0, "at least one shard", stream.shards)
+    expect(
+        stream.shuffle_buffer > 0, "room for at least one record in the shuffle buffer", stream.shuffle_buffer
+    )
+    elsewhere: Stream = pickle.loads(pickle.dumps(stream))
+    for shard in range(min(stream.shards, 3)):
+        whole = [_decoded(stream, record) for record in islice(stream.records(shard, first=0), FEW)]
+        for first in sorted({0, 1, len(whole) // 2, len(whole)}):
+            read = islice(elsewhere.records(shard, first=first), len(whole) - first)
+            rest = [_decoded(elsewhere, pickle.loads(pickle.dumps(record))) for record in read]
+            same = len(rest) == len(whole) - first and all(
+                np.array_equal(one.image_CHW, other.image_CHW) and one.conditions == other.conditions
+                for one, other in zip(whole[first:], rest, strict=True)
+            )
+            expect(same, f"the records of shard {shard} from number {first} on to be the same", "others")
+        beyond = next(iter(stream.records(shard, first=10**9)), None)
+        expect(beyond is None, f"no record of shard {shard} behind its last", beyond)
+
+
+def _decoded(stream: Stream, record: object) -> Example:
+    return stream.example(record, _rng(0))
+
+
 def _expect_label(key: str, label: object, names: tuple[str, ...]) -> None:
     known = label in names if isinstance(label, str) else isinstance(label, int) and 0 <= label < len(names)
     expect(known, f"{key} to be an id below {len(names)} or one of {names[:5]}", repr(label))
 
 
 def _opened(component: Data) -> tuple[ImageInfo, Examples]:
-    """The first picture it fits, and its examples."""
+    """The first picture it fits, and its examples; of a stream those that come first."""
+    image, source = _built(component)
+    return image, _examples(source)
+
+
+def _examples(source: Examples | Stream) -> Examples:
+    return Beginning(source) if isinstance(source, Stream) else source
+
+
+def _built(component: Data) -> tuple[ImageInfo, Examples | Stream]:
+    """The first picture it fits, and what it builds for that."""
     reasons = []
     for image in IMAGES:
         try:
@@ -124,4 +169,5 @@ CHECKS: tuple[Check, ...] = (
     depends_on_index_and_rng_alone,
     is_random_unless_it_says_otherwise,
     names_its_conditions,
+    gives_the_same_records_from_any_on,
 )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from diffloom.config import AnyDocument, Document, lint
 from diffloom.config.document import Train
 from diffloom.errors import ConfigError, DataError, Problem
-from diffloom.kinds import Conditioner, DataInfo, Examples, Weighted
+from diffloom.kinds import Conditioner, DataInfo, Examples, Stream, Weighted
 from diffloom.process import keyed_generator
 from diffloom.registry import did_you_mean
+from diffloom.training.beginning import Beginning
 from diffloom.training.defaults import with_defaults
 
 
@@ -21,6 +22,9 @@ class Prepared:
     """The configuration, completed with what the data know."""
     train: Train
     examples: Examples
+    """All; of a stream the first."""
+    stream: Stream | None = None
+    """Where the data are one: what is trained from."""
 
 
 def prepare(document: AnyDocument) -> Prepared:
@@ -32,14 +36,17 @@ def prepare(document: AnyDocument) -> Prepared:
     if document.data is None or document.train is None:
         lacking = [name for name in ("data", "train") if getattr(document, name) is None]
         raise ConfigError([Problem(name, f"training needs a `{name}:` section") for name in lacking])
-    examples = document.data.build(image=document.image.info)
+    source = document.data.build(image=document.image.info)
+    if isinstance(document, Document):
+        source = with_defaults(source, document)
+    stream = source if isinstance(source, Stream) else None
+    examples = Beginning(source) if isinstance(source, Stream) else source
     if len(examples) == 0:
         raise DataError("data: there are no examples")
     train = document.train
     if isinstance(document, Document):
-        examples = with_defaults(examples, document)
         document = _learned(document, examples, seed=train.seed)
-    return Prepared(document, train, examples)
+    return Prepared(document, train, examples, stream)
 
 
 def _learned(document: Document, examples: Examples, *, seed: int) -> Document:
