@@ -34,7 +34,9 @@ def has_rows(folder: Path) -> Callable[[], bool]:
     return lambda: (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size > 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+)
 def test_first_signal_saves(
     *, tmp_path: Path, tiny: Path, parts: Path, launch: Launch, outcome: Outcome, number: int, code: int
 ) -> None:
@@ -69,7 +71,10 @@ def test_second_ctrl_c_stops_at_once(tmp_path: Path, tiny: Path, parts: Path, la
     os.kill(process.pid, signal.SIGINT)
     assert process.wait() == 130
     assert time.monotonic() - sent < 3
-    assert process.errors.read_text().endswith("stopped at once; what was saved before can be resumed\n")
+    *_, told, command = process.errors.read_text().splitlines()
+    assert told == "stopped at once by SIGINT; what was saved stands; to go on:"
+    assert command.split()[:2] == ["diffloom", "train"]
+    assert "--resume" in command.split()
     assert not list((folder / "checkpoints").iterdir())
 
 

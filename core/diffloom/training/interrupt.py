@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -16,19 +18,45 @@ from diffloom.errors import UnfinishedError
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """A signal ended training after a whole step; everything up to it is saved."""
+class Stopped(KeyboardInterrupt):
+    """A signal ended the process while nothing was there to save."""
 
-    def __init__(self, *, signal_number: int, step: int, checkpoint: Path) -> None:
+    def __init__(self, *, signal_number: int, told: str = "") -> None:
         self.signal_number = signal_number
-        self.step = step
-        self.checkpoint = checkpoint
-        super().__init__(f"interrupted after step {step}; saved {checkpoint}")
+        super().__init__(
+            told or f"stopped at once by {signal.Signals(signal_number).name}; what was saved stands"
+        )
 
     @property
     def exit_code(self) -> int:
         """130, what a shell expects after a Ctrl-C; 75, which tells a scheduler to go on later, after the others."""
         return 128 + signal.SIGINT if self.signal_number == signal.SIGINT else UnfinishedError.exit_code
+
+
+class TrainingInterrupted(Stopped):
+    """A signal ended training after a whole step; everything up to it is saved."""
+
+    def __init__(self, *, signal_number: int, step: int, checkpoint: Path) -> None:
+        self.step = step
+        self.checkpoint = checkpoint
+        super().__init__(
+            signal_number=signal_number, told=f"interrupted after step {step}; saved {checkpoint}"
+        )
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """While entered, each of these signals raises Stopped, where no Interrupt takes note of it: while a run starts."""
+    former = {number: signal.signal(number, _stop) for number in CAUGHT}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(signal_number=number)
 
 
 class Interrupt:
@@ -56,7 +84,7 @@ class Interrupt:
         if self.signal_number is None:
             self.signal_number = number
         elif number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Stopped(signal_number=number)
 
 
 def ignore_interrupts() -> None:
