@@ -44,6 +44,7 @@ from diffloom.training.state import TrainState
 from diffloom.training.step import OptimizerStep
 from diffloom.training.task import Task
 from diffloom.training.tracking import Trackers
+from diffloom.training.witness import Fed, Witness
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def train(
     resume: bool = False,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    witness: Witness | None = None,
 ) -> Trained:
     """Train the model of a configuration in a new run folder, or go on with one (`resume`).
 
-    `plugins` are those the configuration was read with (the installed ones); `device` is CUDA where there is any.
+    `plugins` are those the configuration was read with (the installed ones); `device` is CUDA where there is any;
+    a `witness` sees what the run goes on from and what it is fed.
     Raises DiffloomError for what the user can mend, NonFiniteLossError when the loss explodes, and
     TrainingInterrupted, a KeyboardInterrupt, after Ctrl-C or SIGTERM, when everything up to there is saved.
     """
@@ -83,7 +86,7 @@ def train(
         run.require(resume=resume)  # again, now that no other process can be at it
         # The caller's generators stay as they are.
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []), faults_told(run):
-            session = _Session(run, prepared, plugins or load_plugins(), progress or Silent(), engine)
+            session = _Session(run, prepared, plugins or load_plugins(), progress or Silent(), engine, witness)
             session.go(resolved)
     finally:
         lock.release()
@@ -100,6 +103,7 @@ class _Session:
     plugins: Plugins
     progress: Progress
     engine: Engine
+    witness: Witness | None
 
     def go(self, resolved: Resolved) -> None:
         """Take the run from where it is to its end."""
@@ -139,7 +143,7 @@ class _Session:
             with Interrupt() as interrupt:
                 self._loop(
                     state=state,
-                    feed=feed,
+                    feed=feed if self.witness is None else self.witness(state, feed, text),
                     text=text,
                     metrics=metrics,
                     observers=observers,
@@ -236,7 +240,7 @@ class _Session:
         self,
         *,
         state: TrainState,
-        feed: Feed,
+        feed: Fed,
         text: str,
         metrics: MetricsFile,
         observers: Observers,
