@@ -17,7 +17,7 @@ from diffloom.observers import Observers
 from diffloom.pictures import save_png
 from diffloom.process import Step
 from diffloom.sentinel import Finding, Watch
-from diffloom.training.feed import Batch, Feed
+from diffloom.training.feed import Batch
 from diffloom.training.findings import FindingsFile
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.metrics import MetricsFile
@@ -27,6 +27,7 @@ from diffloom.training.run_folder import RunFolder
 from diffloom.training.state import TrainState
 from diffloom.training.step import OptimizerStep, Taken
 from diffloom.training.tracking import Trackers
+from diffloom.training.witness import Fed
 
 
 class _PreviewCancelledError(Exception):
@@ -40,7 +41,7 @@ class Loop:
     state: TrainState
     optimizer_step: OptimizerStep
     train: Train
-    feed: Feed
+    feed: Fed
     folder: RunFolder
     config: str
     """The resolved configuration, for the checkpoints."""
