@@ -13,6 +13,13 @@ class EMA(Component):
 
     kind: ClassVar[str] = "ema"
 
+    @property
+    def exponent(self) -> float | None:
+        """γ of an average that after step t has the weights of step τ in proportion to τ^γ, whatever t and the batch:
+        such averages can be combined into others afterwards. None for all else.
+        """
+        return None
+
     @abstractmethod
     def remaining(self, step: int, *, batch_size: int) -> float:
         """What stays of the average at optimiser step `step`, counted from 1, in [0, 1]; the rest is the new weights.

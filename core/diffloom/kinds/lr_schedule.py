@@ -29,3 +29,11 @@ class LRSchedule(Component):
     @abstractmethod
     def shape(self, step: int, *, steps: int) -> float:
         """The share without the warm-up, in [0, 1]."""
+
+    def check(self, *, steps: int) -> None:
+        """Raises ValueError for a run of a length that the schedule is not made for."""
+
+    def progress(self, step: int, *, steps: int) -> float:
+        """How much of the run after the warm-up is behind before optimiser step `step`: 0 at its first step and
+        short of 1 at its last, so that a rate that falls to 0 wastes no step."""
+        return max(0, step - 1 - self.warmup_steps) / max(1, steps - self.warmup_steps)
