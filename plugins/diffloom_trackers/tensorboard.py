@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+from diffloom import RunInfo
 from diffloom.kinds import Tracker, Tracking
-
-if TYPE_CHECKING:
-    from diffloom.hooks import RunInfo
 
 
 class TensorBoard(Tracker):
@@ -20,4 +15,4 @@ class TensorBoard(Tracker):
         """Open the run's event files. Raises DiffloomError where the library is missing."""
         from diffloom_trackers.event_files import EventFiles
 
-        return EventFiles(Path(run.folder) / "tensorboard", first_step=run.first_step)
+        return EventFiles(run)

@@ -18,7 +18,7 @@ class Tracking(Protocol):
     """What a tracker builds: an open connection to wherever it tells."""
 
     def figures(self, step: int, row: Mapping[str, float]) -> None:
-        """A row of metrics after `step` optimiser steps, as metrics.jsonl has it."""
+        """A row of metrics after `step` optimiser steps, as metrics.jsonl has it, `step` among its names."""
         ...
 
     def picture(self, step: int, name: str, picture: Image) -> None:
@@ -35,13 +35,22 @@ class Tracking(Protocol):
 
 
 class Tracker(Component):
-    """Tells another program of a run. It cannot change a number, nor end the run."""
+    """Tells another program of a run. It cannot change a number, nor end the run.
+
+    Steps never go back: a step's findings come first, then its row, then its pictures. One that raises is reported once
+    and hears no more. Only the main process tells.
+    """
 
     kind: ClassVar[str] = "tracker"
 
     @abstractmethod
     def build(self, run: RunInfo) -> Tracking:
-        """Begin to tell of a run, or go on after `run.first_step`; what was told of later steps is replaced.
+        """Begin to tell of a run, or go on with it after `run.first_step`.
 
-        Raises DiffloomError where the program is not installed or refuses.
+        A killed run may have told of steps that are now taken again, with the same numbers, and its tracker may have
+        lost earlier ones on the way: in the end each row and each picture is there once. What happened up to
+        `run.first_step` can be read in `run.folder`: metrics.jsonl, findings.jsonl, samples/.
+
+        Keys and passwords are the program's own affair (its login, environment variables), never a field: the
+        configuration travels with the weights. Raises DiffloomError where the program is not installed or refuses.
         """

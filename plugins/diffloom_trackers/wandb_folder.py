@@ -1,0 +1,58 @@
+"""`wandb/` in the run folder: what the run is called there, and how far each offline session told it.
+
+The library writes what it is told a quarter of a minute later, so a killed session's folder ends somewhere before its
+last steps. Such a folder is told again as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import string
+from pathlib import Path
+
+NAME = "told.json"
+
+
+class WandbFolder:
+    """The sessions of one run. Making this object reads what was written of the earlier ones."""
+
+    def __init__(self, run_folder: Path) -> None:
+        self.path = run_folder / "wandb"
+        self.path.mkdir(exist_ok=True)
+        written = self.path / NAME
+        told = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
+        self.run_id: str = told.get("run_id", _new_id())
+        self._last_steps: dict[str, int] = told.get("last_steps", {})
+        self._write()
+
+    def keep_until(self, step: int) -> int:
+        """Remove the offline sessions that tell of later steps, or that were killed; returns the last step that the
+        others tell of."""
+        kept = 0
+        for folder in sorted(self.path.glob(f"offline-run-*-{self.run_id}")):
+            last = self._last_steps.get(folder.name, step + 1)
+            if last > step:
+                shutil.rmtree(folder)
+                self._last_steps.pop(folder.name, None)
+            else:
+                kept = max(kept, last)
+        return kept
+
+    def closed(self, session: str, *, step: int) -> None:
+        """All that the session's folder was told up to a step is on disk."""
+        self._last_steps[session] = step
+        self._write()
+
+    def _write(self) -> None:
+        hidden = self.path / f".{NAME}"
+        hidden.write_text(
+            json.dumps({"run_id": self.run_id, "last_steps": self._last_steps}), encoding="utf-8"
+        )
+        hidden.replace(self.path / NAME)
+
+
+def _new_id() -> str:
+    """Eight letters and digits, as the library makes them."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
