@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from diffloom.config.buckets import Buckets
 from diffloom.kinds import (
     EMA,
     Backbone,
@@ -31,6 +32,9 @@ from diffloom.kinds import (
     Variance,
 )
 
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class Image(Section):
     """The picture's own shape; data are checked against it."""
@@ -39,11 +43,20 @@ class Image(Section):
     """Pixels: one number for a square, or [height, width]."""
     channels: PositiveInt = 3
     """1 for grey, 3 for RGB."""
+    buckets: Buckets | None = None
+    """Train on pictures of other aspect ratios too, each batch of one shape; null gives every example the shape above.
+    Samples have that shape in any case."""
+
+    @model_validator(mode="after")
+    def _has_buckets(self) -> Self:
+        _ = self.info  # raises ValueError where there are none
+        return self
 
     @property
     def info(self) -> ImageInfo:
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return ImageInfo(height=height, width=width, channels=self.channels)
+        shapes = () if self.buckets is None else self.buckets.shapes((height, width))
+        return ImageInfo(height=height, width=width, channels=self.channels, shapes=shapes)
 
 
 class Sampling(Section):

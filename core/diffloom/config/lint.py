@@ -8,7 +8,7 @@ from typing import TypeAlias
 from diffloom.config.autoencoder import AutoencoderDocument
 from diffloom.config.choice import AnyDocument
 from diffloom.config.document import Document
-from diffloom.config.rules import process, sampling, shapes, training
+from diffloom.config.rules import buckets, process, sampling, shapes, training
 from diffloom.errors import Problem
 
 Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
@@ -16,9 +16,14 @@ Rule: TypeAlias = Callable[[Document], Iterator[Problem]]
 
 AUTOENCODER_RULES: tuple[Callable[[AutoencoderDocument], Iterator[Problem]], ...] = (
     shapes.space_shape,
+    buckets.no_buckets,
     training.criterion_starts,
     training.criterion_order,
     training.warmup,
+    training.lr_schedule,
+    training.sharded_optimizer,
+    training.average_names,
+    training.snapshots,
 )
 RULES: tuple[Rule, ...] = (
     shapes.space_shape,
@@ -29,6 +34,8 @@ RULES: tuple[Rule, ...] = (
     shapes.downsampling,
     shapes.backbone_shapes,
     shapes.guidance_shapes,
+    buckets.bucket_shapes,
+    buckets.buckets_of_pictures,
     process.learned_variance,
     process.counted_times,
     process.zero_terminal_snr,
@@ -40,6 +47,10 @@ RULES: tuple[Rule, ...] = (
     training.objective,
     training.self_conditioning,
     training.warmup,
+    training.lr_schedule,
+    training.sharded_optimizer,
+    training.average_names,
+    training.snapshots,
 )
 
 

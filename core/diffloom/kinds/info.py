@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from diffloom.picture import Framing
 
 
 @dataclass(frozen=True)
@@ -13,11 +21,24 @@ class ImageInfo:
     height: int
     width: int
     channels: int
+    shapes: tuple[tuple[int, int], ...] = ()
+    """(height, width) of all shapes that training gives pictures in, each in the nearest; empty for this one alone."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return (self.channels, self.height, self.width)
+
+    def shape_for(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that training gives a picture of this size (height, width): of the shapes the one whose
+        aspect ratio is nearest, by its logarithm; of equally near ones that of the most pixels."""
+        if not self.shapes:
+            return (self.height, self.width)
+        ratio = math.log(size[1] / size[0])
+        return min(
+            self.shapes,
+            key=lambda shape: (abs(math.log(shape[1] / shape[0]) - ratio), -shape[0] * shape[1]),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,9 +99,18 @@ class ConditionInfo:
 class DataInfo:
     """What the data say of themselves before training."""
 
-    examples: int
-    """How many examples this split holds."""
+    examples: int | None
+    """How many examples this split holds; None where only reading them to the end would tell."""
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For each condition that is a label: its class names, in the order of their ids."""
     captions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """For each condition that is text: all its captions, in the order of the examples. One example may have several."""
+    labels: Mapping[str, NDArray[np.integer[Any]]] = field(default_factory=dict, compare=False)
+    """For each condition that is a label: the class id of every example, (N,), where that is known without reading."""
+    sizes: NDArray[np.integer[Any]] | None = field(default=None, compare=False)
+    """(N, 2): height and width of every example's picture as it was found, upright; None where only reading tells.
+    Buckets of aspect ratios need it."""
+    framing: Framing | None = None
+    """How pictures are brought to the model's shape, where a frame does it."""
+    dropped: Sequence[str] = ()
+    """What lies among the data and is no example, each with the reason."""

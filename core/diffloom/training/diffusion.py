@@ -7,7 +7,7 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -84,12 +84,13 @@ class DiffusionTask:
     def x0(self, batch: Batch, draws: Draws) -> Tensor:
         """What is diffused of a batch."""
         document, codec = self.pipeline.document, self.pipeline.space
-        shape = document.space_info.shape
         given = batch.images_BCHW.to(self.device, non_blocking=True)
         if document.latents is None:
-            return encoded(codec, given, draws, shape=shape)
+            height, width = given.shape[2:]  # of its bucket, where there are some
+            image = replace(document.image.info, height=height, width=width)
+            return encoded(codec, given, draws, shape=document.space.info(image).shape)
         assert isinstance(document.space, LatentSpace), "lint"
-        return unpacked(document.space, codec, given, draws, shape=shape)
+        return unpacked(document.space, codec, given, draws, shape=document.space_info.shape)
 
     def preview(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:
         """Samples."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -13,11 +13,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from diffloom.errors import DataError
-from diffloom.kinds import Examples
+from diffloom.kinds import Example, Examples
 from diffloom.process import keyed_generator
+from diffloom.training.bucket_order import BucketOrder
+from diffloom.training.buckets import Buckets
 from diffloom.training.interrupt import ignore_interrupts
 from diffloom.training.order import Order, Visit
 from diffloom.training.split import Split
+
+ATTEMPTS = 8
+"""How many examples are tried for one position. So many in a row that cannot be read are no accident."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,12 @@ class Batch:
     """Values in [-1, 1]; rows of a cache of latents where the feed's examples are those."""
     raw: dict[str, list[Any]]
     """Raw conditions by conditioner."""
+    replaced: tuple[str, ...] = ()
+    """What could not be read, each with the reason; another example stands in its place."""
 
     def pin_memory(self) -> Batch:
         """The same with its pictures where a GPU can fetch them by itself; called by the DataLoader."""
-        return Batch(self.positions, self.images_BCHW.pin_memory(), self.raw)
+        return replace(self, images_BCHW=self.images_BCHW.pin_memory())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +51,12 @@ class Feed:
     keys: tuple[str, ...]
     """The conditions the model takes."""
     shape: tuple[int, ...]
-    """(C, H, W) of every picture."""
+    """(C, H, W) of every picture, where they lie in no buckets."""
     seed: int
     split: Split
     """Which examples of a step this process takes, and in how many passes."""
+    buckets: Buckets | None = None
+    """The shape of each example's picture, where they have several; a batch is then of one bucket."""
     order: Visit | None = None
     """Which examples come when: shuffled by the seed, anew in each epoch, unless this says otherwise."""
     workers: int = 0
@@ -80,6 +89,19 @@ class Feed:
                 raise DataError(batch.message)
             yield batch
 
+    @property
+    def visit(self) -> Visit:
+        """Which examples come when."""
+        if self.order is not None:
+            return self.order
+        if self.buckets is None:
+            return Order(seed=self.seed, examples=len(self.examples))
+        return BucketOrder(seed=self.seed, batch_size=self.split.batch_size, bucket_N=self.buckets.bucket_N)
+
+    def shape_of(self, index: int) -> tuple[int, ...]:
+        """(C, H, W) of an example's picture."""
+        return self.shape if self.buckets is None else (self.shape[0], *self.buckets.shape(index))
+
 
 @dataclass(frozen=True)
 class _Unfit:
@@ -93,6 +115,7 @@ class _Item:
     position: int
     image_CHW: np.ndarray[Any, np.dtype[np.float32]]
     raw: dict[str, Any]
+    replaced: tuple[str, ...]
 
 
 class _Positions(Dataset["_Item | _Unfit"]):
@@ -100,17 +123,35 @@ class _Positions(Dataset["_Item | _Unfit"]):
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self.order = feed.order or Order(seed=feed.seed, examples=len(feed.examples))
+        self.order = feed.visit
 
     def __getitem__(self, position: int) -> _Item | _Unfit:
-        feed, index = self.feed, self.order.index(position)
-        try:
-            example = feed.examples.example(index, keyed_generator(feed.seed, position, 0, "example"))
-        except DataError as error:
-            return _Unfit(str(error))
-        if example.image_CHW.shape != feed.shape:
+        """What stands at a position. An example that cannot be read is replaced by another one, drawn by its position:
+        a damaged file costs no run, and the run stays a function of its data and its seed."""
+        seed, index = self.feed.seed, self.order.index(position)
+        failures: list[str] = []
+        for attempt in range(ATTEMPTS):
+            try:
+                example = self.feed.examples.example(
+                    index, keyed_generator(seed, position, attempt, "example")
+                )
+            except (DataError, OSError) as error:
+                failures.append(f"example {index}: {error}")
+            else:
+                return self._item(position, index, example, tuple(failures))
+            another = self.order.another(position, keyed_generator(seed, position, attempt, "another"))
+            if another is None:
+                return _Unfit(failures[0])
+            index = another
+        listed = "\n".join(f"  {failure}" for failure in dict.fromkeys(failures))
+        return _Unfit(f"{ATTEMPTS} examples in a row cannot be read; look at where the data lie:\n{listed}")
+
+    def _item(self, position: int, index: int, example: Example, replaced: tuple[str, ...]) -> _Item | _Unfit:
+        feed, shape = self.feed, self.feed.shape_of(index)
+        if example.image_CHW.shape != shape:
+            wanted = "`image:` says" if feed.buckets is None else "its bucket has"
             return _Unfit(
-                f"example {index}: its picture has shape {example.image_CHW.shape} where `image:` says {feed.shape}"
+                f"example {index}: its picture has shape {example.image_CHW.shape} where {wanted} {shape}"
             )
         missing = [key for key in feed.keys if key not in example.conditions]
         if missing:
@@ -118,7 +159,9 @@ class _Positions(Dataset["_Item | _Unfit"]):
             return _Unfit(
                 f"example {index}: has no {', '.join(missing)} for the conditioners; it has {there}"
             )
-        return _Item(position, example.image_CHW, {key: example.conditions[key] for key in feed.keys})
+        return _Item(
+            position, example.image_CHW, {key: example.conditions[key] for key in feed.keys}, replaced
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +192,7 @@ def _collate(items: Sequence[_Item | _Unfit]) -> Batch | _Unfit:
             np.stack([item.image_CHW for item in fit]).astype(np.float32, copy=False)
         ),
         raw={key: [item.raw[key] for item in fit] for key in fit[0].raw},
+        replaced=tuple(failure for item in fit for failure in item.replaced),
     )
 
 

@@ -23,6 +23,7 @@ from diffloom.training.interrupt import Interrupt, TrainingInterrupted
 from diffloom.training.metrics import MetricsFile
 from diffloom.training.optimizer import learning_rate
 from diffloom.training.progress import Progress
+from diffloom.training.replaced import Replaced
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.state import TrainState
 from diffloom.training.step import OptimizerStep, Taken
@@ -56,6 +57,7 @@ class Loop:
     def __post_init__(self) -> None:
         self._row_began = time.perf_counter()
         self._waited = 0.0
+        self._replaced = Replaced()
         self._seconds = float(self.metrics.last.get("seconds", 0.0))
         self._saved_step = self.state.step if self.folder.latest() else 0
 
@@ -111,7 +113,9 @@ class Loop:
         return taken
 
     def _hear(self, taken: Taken, passes: Sequence[Batch], *, waited: float, seconds: float) -> None:
-        """Let the sentinel know of a step, and look closely where it is time to."""
+        """Tell of replaced examples; let the sentinel know of a step, and look closely where it is time to."""
+        for line in self._replaced.heard(passes, step=taken.step):
+            self.progress.line(line)
         found = list(self.watch.heard(taken, waited_seconds=waited, seconds=seconds))
         if self._is_due(self.train.sentinel.every):
             found += self.watch.look(passes)
@@ -149,6 +153,7 @@ class Loop:
             "lr": learning_rate(state.step, train),
             "images_per_second": round(steps * train.batch_size / elapsed, 2),
             "data_wait": round(waited / elapsed, 4),
+            **self._replaced.read(),
             "seconds": round(self._seconds, 3),
         }
         self.metrics.write(row)

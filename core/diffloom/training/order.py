@@ -19,6 +19,10 @@ class Visit(Protocol):
         """Which example stands at this position; positions count from 0 and have no end."""
         ...
 
+    def another(self, position: int, rng: np.random.Generator) -> int | None:
+        """An example to take in the place of one that cannot be read, drawn from `rng`; None where every one counts."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -36,6 +40,10 @@ class Order:
         epoch, place = divmod(position, self.examples)
         return int(_shuffle(self.seed, epoch, self.examples)[place])
 
+    def another(self, position: int, rng: np.random.Generator) -> int:
+        """Any example."""
+        return int(rng.integers(self.examples))
+
 
 @dataclass(frozen=True, kw_only=True)
 class InOrder:
@@ -46,6 +54,9 @@ class InOrder:
     def index(self, position: int) -> int:
         """Which example stands at this position."""
         return position % self.examples
+
+    def another(self, position: int, rng: np.random.Generator) -> None:
+        """None: each is looked at."""
 
 
 @lru_cache(maxsize=2)  # a batch may reach into the next epoch

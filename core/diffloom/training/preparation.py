@@ -11,6 +11,7 @@ from diffloom.kinds import Conditioner, DataInfo, Examples, Stream, Weighted
 from diffloom.process import keyed_generator
 from diffloom.registry import did_you_mean
 from diffloom.training.beginning import Beginning
+from diffloom.training.buckets import Buckets
 from diffloom.training.defaults import with_defaults
 
 
@@ -25,6 +26,8 @@ class Prepared:
     """All; of a stream the first."""
     stream: Stream | None = None
     """Where the data are one: what is trained from."""
+    buckets: Buckets | None = None
+    """The shape of each example's picture, where they have several."""
 
 
 def prepare(document: AnyDocument) -> Prepared:
@@ -46,7 +49,10 @@ def prepare(document: AnyDocument) -> Prepared:
     train = document.train
     if isinstance(document, Document):
         document = _learned(document, examples, seed=train.seed)
-    return Prepared(document, train, examples, stream)
+    buckets = Buckets.of(document.image.info, examples.info)
+    if buckets is not None:
+        buckets.warn_of_small(batch_size=train.batch_size)
+    return Prepared(document, train, examples, stream, buckets)
 
 
 def _learned(document: Document, examples: Examples, *, seed: int) -> Document:

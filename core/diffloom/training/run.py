@@ -214,6 +214,7 @@ class _Session:
             examples=examples,
             keys=task.conditions,
             shape=shape,
+            buckets=self.prepared.buckets,
             seed=train.seed,
             split=self.engine.split,
             workers=train.workers,
