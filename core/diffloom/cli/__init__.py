@@ -11,6 +11,10 @@ from diffloom.errors import DiffloomError
 
 COMMANDS = {
     "train": ("diffloom.cli.train:train", "Train a model from a YAML file."),
+    "verify-resume": (
+        "diffloom.cli.verify_resume:verify_resume",
+        "Try out whether a run can be killed and resumed.",
+    ),
     "sample": ("diffloom.cli.sample:sample", "Draw samples from a trained model."),
     "calibrate": ("diffloom.cli.calibrate:calibrate", "Measure a latent model's latents."),
     "cache": ("diffloom.cli.cache:cache", "Encode a latent model's data once, to train from."),

@@ -18,5 +18,5 @@ class Fed(Protocol):
 
 
 Witness = Callable[[TrainState, Fed, str], Fed]
-"""Called with the state, the feed and the resolved configuration before a run's first step; gives the feed to train from.
+"""Called with state, feed and resolved configuration before a run's first step; gives the feed to train from.
 What that gives must be what the feed gives."""
