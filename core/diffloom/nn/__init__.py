@@ -6,6 +6,7 @@ way to condition, attend or change resolution is another block, never a flag of 
 """
 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
+from diffloom.nn.block import Block, blocks
 from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
@@ -23,6 +24,7 @@ __all__ = [
     "NO_SIGNAL",
     "Attention",
     "AttentionKernel",
+    "Block",
     "CrossAttention",
     "Downsample",
     "Dropout",
@@ -38,6 +40,7 @@ __all__ = [
     "TransformerBlock",
     "Upsample",
     "attending",
+    "blocks",
     "doubled",
     "halved",
     "identity_attention",

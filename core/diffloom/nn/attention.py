@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn.block import Block
 from diffloom.nn.heads import head_count
 from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import NO_SIGNAL, Signal
@@ -29,7 +30,7 @@ def torch_attention(
     return functional.scaled_dot_product_attention(q_BNLD, k_BNMD, v_BNMD, attn_mask=mask_BNLM)
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Block):
     """Every pixel attends to every other; the result is added to the input (Ho et al. 2020, appendix B).
 
     There are `heads` heads, or as many as have `head_channels` channels each; one if neither is said. Queries, keys

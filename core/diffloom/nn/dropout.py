@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -49,20 +50,35 @@ class Dropout(nn.Module):
             )
         dropped = min(round(self.p * 2**LANE_BITS), 2**LANE_BITS - 1)  # of so many values of a lane
         # The mask is all that autograd keeps: a byte for each activation.
-        out: Tensor = x * _kept(self.keys_B, x.shape, dropped) * (2**LANE_BITS / (2**LANE_BITS - dropped))
+        kept = (_opaque_kept if torch.compiler.is_compiling() else _kept)(self.keys_B, x.shape, dropped)
+        out: Tensor = x * kept * (2**LANE_BITS / (2**LANE_BITS - dropped))
         return out
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
-def _kept(keys_B: Tensor, shape: torch.Size, dropped: int) -> Tensor:
+def _kept(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
     """Which activations stay, as booleans: those whose lane is not among the `dropped` lowest values."""
-    count = shape[1:].numel()
+    count = math.prod(shape[1:])
     places_M = torch.arange(-(-count // LANES), device=keys_B.device)
     lanes_BN = split(keys_B[:, None], places_M).view(torch.int16)  # signed, from −2¹⁵
     kept: Tensor = (lanes_BN[:, :count] >= dropped - 2 ** (LANE_BITS - 1)).view(shape)
     return kept
+
+
+@torch.library.custom_op("diffloom::kept", mutates_args=())
+def _opaque_kept(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
+    """The same, as one operation that torch.compile leaves as it is.
+
+    A mask must be the same compiled as not, and what torch 2.13 compiles for CPUs gets the last words of a row wrong.
+    """
+    return _kept(keys_B, shape, dropped)
+
+
+@_opaque_kept.register_fake
+def _(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
+    return keys_B.new_empty(shape, dtype=torch.bool)
 
 
 @torch.no_grad()

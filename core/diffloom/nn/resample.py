@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn.block import Block
 from diffloom.nn.signal import NO_SIGNAL, Signal
 
 
@@ -23,7 +24,7 @@ def doubled(x_BCHW: Tensor) -> Tensor:
 Padding = Literal["asymmetric", "symmetric"]
 
 
-class Downsample(nn.Module):
+class Downsample(Block):
     """A 3×3 convolution of stride 2: (B, C, H, W) → (B, C, H/2, W/2).
 
     "asymmetric" pads a zero row and column at the bottom and right only, as Ho et al. 2020 do (TensorFlow's
@@ -41,7 +42,7 @@ class Downsample(nn.Module):
         return out_BCHW
 
 
-class Upsample(nn.Module):
+class Upsample(Block):
     """Every pixel doubled, then a 3×3 convolution: (B, C, H, W) → (B, C, 2·H, 2·W)."""
 
     def __init__(self, *, channels: int) -> None:

@@ -8,12 +8,13 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn.block import Block
 from diffloom.nn.dropout import Dropout
 from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import Signal
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Block):
     """Two normalised convolutions around an added embedding, beside a shortcut (Ho et al. 2020, appendix B).
 
     (B, in_channels, H, W) → (B, out_channels, H, W); reads `signal.emb_BE`. The shortcut is the identity,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from diffloom.condition import Condition
 from diffloom.nn.attention import AttentionKernel, torch_attention
+from diffloom.nn.block import Block
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.signal import Signal
@@ -17,7 +18,7 @@ from diffloom.nn.token_attention import CrossAttention, TokenAttention
 Projection = Literal["conv", "linear"]
 
 
-class TransformerBlock(nn.Module):
+class TransformerBlock(Block):
     """Tokens attend to each other, read the condition's and go through a feed-forward: (B, L, C) → (B, L, C).
 
     Each of the three stands behind a layer normalisation and beside a shortcut (Rombach et al. 2022, appendix E.2.1).
