@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import yaml
@@ -18,6 +18,7 @@ from diffloom.bridge.loading import assembled, fill_foreign, load_native_network
 from diffloom.bridge.native import is_native, open_native
 from diffloom.bridge.whole import locate, read_model
 from diffloom.checkpoint import Checkpoint, adopt_strict
+from diffloom.checkpoint.weights import require_fixed, weights_group
 from diffloom.config.choice import require_diffusion
 from diffloom.device import usable_device
 from diffloom.errors import CheckpointError
@@ -32,7 +33,7 @@ logger = logging.getLogger("diffloom")
 def load(
     source: str | Path,
     *,
-    weights: Literal["ema", "raw"] = "ema",
+    weights: str = "ema",
     device: torch.device | str | None = None,
     plugins: Sequence[str] = (),
     pickle: bool = False,
@@ -46,10 +47,10 @@ def load(
     Of those, what is concluded from names and shapes is logged; what these leave open is answered by `assume`, such as
     `{"prediction": "v"}`. Pickles are read only with `pickle=True`, and nothing in them but tensors.
 
-    `weights="raw"` takes the last weights instead of the averaged ones; `dtype` brings them to one type, where
-    otherwise they keep the file's and are computed in; `device` is CUDA where there is any; `plugins` are Python files
-    to load first. Plugins of other versions than the model was trained with are logged as a warning. Raises
-    CheckpointError, or ConfigError where a plugin is missing.
+    `weights="raw"` takes the last weights instead of the averaged ones, and any other name that one of
+    `train.further_ema`; `dtype` brings them to one type, where otherwise they keep the file's and are computed in;
+    `device` is CUDA where there is any; `plugins` are Python files to load first. Plugins of other versions than the
+    model was trained with are logged as a warning. Raises CheckpointError, or ConfigError where a plugin is missing.
     """
     registry = load_registry(plugins)
     path = locate(source, pickle=pickle, assume=assume or {})
@@ -57,6 +58,7 @@ def load(
         _refuse_answers(path, assume)
         pipeline = _native(path, registry, weights=weights, dtype=dtype)
     else:
+        require_fixed(weights, path)
         model = read_model(path, registry=registry, pickle=pickle, assume=assume)
         for line in model.lines:
             logger.info("%s: %s", source, line)
@@ -70,7 +72,7 @@ def load_component(
     source: str | Path,
     kind: str | None = None,
     *,
-    weights: Literal["ema", "raw"] = "ema",
+    weights: str = "ema",
     device: torch.device | str | None = None,
     plugins: Sequence[str] = (),
     pickle: bool = False,
@@ -89,6 +91,7 @@ def load_component(
         _refuse_answers(path, assume)
         loaded = load_native_network(path, kind, registry=registry, weights=weights, dtype=dtype)
     else:
+        require_fixed(weights, path)
         loaded = load_network(
             path, kind, registry=registry, weights=weights, pickle=pickle, assume=assume, dtype=dtype
         )
@@ -97,14 +100,12 @@ def load_component(
     return loaded.module.eval().to(usable_device(device))
 
 
-def _native(
-    path: Path, registry: Registry, *, weights: Literal["ema", "raw"], dtype: torch.dtype | None
-) -> Pipeline:
+def _native(path: Path, registry: Registry, *, weights: str, dtype: torch.dtype | None) -> Pipeline:
     """The pipeline of a run or a checkpoint of ours."""
     checkpoint, document = open_native(path, registry)
     document = require_diffusion(document, place=str(checkpoint.path))
     _tell_of_other_versions(checkpoint, document.plugins)
-    group = "ema" if weights == "ema" else "weights"
+    group = weights_group(weights, checkpoint)
     with empty_weights():
         pipeline = assemble(document, registry=registry)
     adopt_strict(pipeline.module, checkpoint.tensors(group), checkpoint.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -20,13 +19,11 @@ from diffloom.bridge.networks import networks_of
 from diffloom.bridge.pieces import KINDS, Answers
 from diffloom.bridge.reading import Reading
 from diffloom.checkpoint import adopt_strict
+from diffloom.checkpoint.weights import weights_group
 from diffloom.config import Document
 from diffloom.errors import CheckpointError
 from diffloom.pipeline import Pipeline
 from diffloom.registry import Registry
-
-Group = Literal["ema", "raw"]
-"""The averaged weights, or those of the last step."""
 
 
 def assembled(model: ForeignModel, registry: Registry, overrides: Sequence[str] = ()) -> Pipeline:
@@ -37,9 +34,7 @@ def assembled(model: ForeignModel, registry: Registry, overrides: Sequence[str] 
         return assemble(document, registry=registry)
 
 
-def fill_foreign(
-    pipeline: Pipeline, model: ForeignModel, *, weights: Group, dtype: torch.dtype | None
-) -> None:
+def fill_foreign(pipeline: Pipeline, model: ForeignModel, *, weights: str, dtype: torch.dtype | None) -> None:
     """Fill every network. Raises CheckpointError when one of them is not to the last tensor what was concluded."""
     components = components_of(pipeline.document)
     for seat, known in model.networks.items():
@@ -65,7 +60,7 @@ def load_network(
     kind: str | None,
     *,
     registry: Registry,
-    weights: Group = "ema",
+    weights: str = "ema",
     pickle: bool = False,
     assume: Mapping[str, str] | None = None,
     dtype: torch.dtype | None = None,
@@ -100,7 +95,7 @@ def load_native_network(
     kind: str | None,
     *,
     registry: Registry,
-    weights: Group = "ema",
+    weights: str = "ema",
     dtype: torch.dtype | None = None,
 ) -> LoadedComponent:
     """One network of a run or checkpoint of ours, an autoencoder's training included. Raises CheckpointError."""
@@ -117,7 +112,7 @@ def load_native_network(
     if len(found) != 1:
         raise _which(str(checkpoint.path), kind, dict.fromkeys(parts, ""))
     ((name, one),) = found.items()
-    tensors = checkpoint.tensors("ema" if weights == "ema" else "weights")
+    tensors = checkpoint.tensors(weights_group(weights, checkpoint))
     adopt_strict(one.module, one.own(tensors), checkpoint.path)
     if dtype is not None:
         one.module.to(dtype)

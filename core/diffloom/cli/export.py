@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from diffloom.cli.model_options import weights_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -18,13 +20,7 @@ import click
     help="A folder for diffusers' DiffusionPipeline.from_pretrained, or a single file of latent-diffusion's.",
 )
 @click.option("--part", metavar="PART", help="Only one network: backbone, space, conditioners.prompt[0].")
-@click.option(
-    "--weights",
-    type=click.Choice(["ema", "raw"]),
-    default="ema",
-    show_default=True,
-    help="The averaged weights, or those of the last step.",
-)
+@weights_option
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
 def export(
     run: Path,
@@ -32,7 +28,7 @@ def export(
     *,
     to: Literal["diffusers", "ldm"],
     part: str | None,
-    weights: Literal["ema", "raw"],
+    weights: str,
     plugins: tuple[str, ...],
 ) -> None:
     """Write the model of RUN, a run folder or a checkpoint, to DEST in another program's form.

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from diffloom.kinds import Conditioner
 
 
+weights_option = click.option(
+    "--weights",
+    default="ema",
+    show_default=True,
+    metavar="NAME",
+    help="ema, the average; raw, what the last step left; or the name of one of train.further_ema.",
+)
+"""Which of a model's weights."""
+
+
 class ConditionType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
     """A raw condition, parsed and checked by its conditioner."""
 

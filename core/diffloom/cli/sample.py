@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffloom.cli.model_options import ModelCommand
+from diffloom.cli.model_options import ModelCommand, weights_option
 
 if TYPE_CHECKING:
     from diffloom.kinds import Conditioner
@@ -78,13 +78,7 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
 @click.option(
     "--film", type=click.Path(path_type=Path), help="Also write a film strip of the first sample's denoising."
 )
-@click.option(
-    "--weights",
-    type=click.Choice(["ema", "raw"]),
-    default="ema",
-    show_default=True,
-    help="The averaged weights, or those of the last step.",
-)
+@weights_option
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -126,7 +120,7 @@ def sample(
     is_sheet = output.suffix.lower() == ".png"
     if not is_sheet and output.suffix:
         raise click.UsageError(f"-o {output}: give a .png file for one sheet, or a folder for single images")
-    pipe = diffloom.load(run, weights=weights, device=device, plugins=plugins)  # type: ignore[arg-type]
+    pipe = diffloom.load(run, weights=weights, device=device, plugins=plugins)
     given, away, guidance, total = _spread(conditions, negative, scales, count)
     options: dict[str, Any] = {
         "steps": steps,

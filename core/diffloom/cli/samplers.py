@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffloom.cli.model_options import ModelCommand
+from diffloom.cli.model_options import ModelCommand, weights_option
 from diffloom.cli.sample import SeedType
 from diffloom.training.replacement import replace_text
 
@@ -63,13 +63,7 @@ def samplers() -> None:
     show_default=True,
     help=f"The folder for {FIGURE} and {FIGURES}.",
 )
-@click.option(
-    "--weights",
-    type=click.Choice(["ema", "raw"]),
-    default="ema",
-    show_default=True,
-    help="The averaged weights, or those of the last step.",
-)
+@weights_option
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -90,7 +84,7 @@ def bake_off(
     spacing: str | None,
     seed: Seed | list[Seed],
     output: Path,
-    weights: Literal["ema", "raw"],
+    weights: str,
     batch_size: int,
     device: str | None,
     plugins: tuple[str, ...],

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from diffloom.api import build, load
 from diffloom.errors import DiffloomError
 from diffloom.inspection.source import is_trained
 from diffloom.pipeline import Pipeline
 
 
-def trained_pipeline(
-    source: str, *, weights: Literal["ema", "raw"], device: str | None, plugins: tuple[str, ...]
-) -> Pipeline:
+def trained_pipeline(source: str, *, weights: str, device: str | None, plugins: tuple[str, ...]) -> Pipeline:
     """The pipeline of a run, of a checkpoint, or of a configuration whose backbone has weights or is a formula.
 
     Raises DiffloomError for a configuration whose backbone would have random weights.

@@ -9,6 +9,7 @@ from diffloom.bridge.export.diffusers_folder import export_component, export_dif
 from diffloom.bridge.export.ldm_file import SPARE, export_ldm, export_ldm_network
 from diffloom.bridge.export.model import open_model
 from diffloom.checkpoint import open_checkpoint
+from diffloom.checkpoint.weights import weights_group
 from diffloom.errors import CheckpointError
 from diffloom.registry import Registry
 from diffloom.training.run_folder import checkpoint_of
@@ -23,7 +24,7 @@ def export(
     *,
     to: Program,
     registry: Registry,
-    weights: Literal["ema", "raw"] = "ema",
+    weights: str = "ema",
     part: str | None = None,
 ) -> tuple[str, ...]:
     """Write the model of `source` to the new place `dest`, or one `part` of it, and tell what it became.
@@ -32,7 +33,8 @@ def export(
     single file that the model came from. Raises CheckpointError, and writes
     nothing, where the program has no form for it.
     """
-    group = "ema" if weights == "ema" else "weights"
+    checkpoint = open_checkpoint(checkpoint_of(source))
+    group = weights_group(weights, checkpoint)
     if part is not None:
         model = open_model(source, registry=registry, weights=group)
         name, _, index = part.partition("[")
@@ -43,11 +45,11 @@ def export(
         return export_component(found[0], dest) if to == "diffusers" else export_ldm_network(found[0], dest)
     if to == "diffusers":
         return export_diffusers(open_model(source, registry=registry, weights=group), dest)
-    model = open_model(source, registry=registry, weights="weights")
-    checkpoint = open_checkpoint(checkpoint_of(source))
     digests = checkpoint.header.digests
+    last = "weights" if "weights" in digests else group
+    model = open_model(source, registry=registry, weights=last)
     averages = None
-    if weights == "ema" and digests["ema"] != digests["weights"]:
-        averages = open_model(source, registry=registry)
+    if digests[group] != digests[last]:
+        averages = open_model(source, registry=registry, weights=group)
     spare = checkpoint.group(SPARE) if SPARE in digests else None
     return export_ldm(model, averages, dest, spare=spare)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from diffloom.config.autoencoder import AutoencoderDocument
 from diffloom.config.choice import AnyDocument
 from diffloom.config.document import Document
 from diffloom.errors import Problem
+
+AVERAGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def warmup(document: AnyDocument) -> Iterator[Problem]:
@@ -18,6 +21,54 @@ def warmup(document: AnyDocument) -> Iterator[Problem]:
             "train.lr_schedule.warmup_steps",
             f"the warm-up of {train.lr_schedule.warmup_steps} steps is longer than the run of {train.steps}, which "
             "would never reach train.lr; shorten it, or set train.steps higher",
+        )
+
+
+def lr_schedule(document: AnyDocument) -> Iterator[Problem]:
+    """A schedule may not be made for a run of this length."""
+    train = document.train
+    if train is None:
+        return
+    try:
+        train.lr_schedule.check(steps=train.steps)
+    except ValueError as error:
+        yield Problem("train.lr_schedule", str(error))
+
+
+def sharded_optimizer(document: AnyDocument) -> Iterator[Problem]:
+    """Some optimisers measure whole weights, or keep them in a form that cannot be divided."""
+    train = document.train
+    if train is not None and train.parallel == "sharded" and not train.optimizer.shardable:
+        yield Problem(
+            "train.optimizer",
+            f"{train.optimizer.canonical} cannot work on shares of weights; set train.parallel: data, or take another "
+            "optimiser, such as adamw",
+        )
+
+
+def average_names(document: AnyDocument) -> Iterator[Problem]:
+    """The name of an average is a word of the command line, and stands beside `ema` and `raw`."""
+    for name in document.train.further_ema if document.train is not None else ():
+        if name in ("ema", "raw") or not AVERAGE_NAME.fullmatch(name):
+            yield Problem(
+                f"train.further_ema.{name}" if name else "train.further_ema",
+                f"{name!r} cannot be an average's name: `ema` and `raw` are taken, and names are letters, digits, "
+                "`_`, `-` and `.`; call it something else",
+            )
+
+
+def snapshots(document: AnyDocument) -> Iterator[Problem]:
+    """Averages are made afterwards from two of different widths."""
+    train = document.train
+    if train is None or train.snapshot_every is None:
+        return
+    exponents = {average.exponent for average in (train.ema, *train.further_ema.values())} - {None}
+    if len(exponents) < 2:
+        yield Problem(
+            "train.snapshot_every",
+            "snapshots are for `diffloom ema reconstruct`, which needs two averages of type `power` with different "
+            "widths; set train.ema: {type: power, sigma_rel: 0.05} and train.further_ema: {wide: {type: power, "
+            "sigma_rel: 0.1}}, or remove this key",
         )
 
 
