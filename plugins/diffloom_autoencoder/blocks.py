@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import Signal, zeroed
+from diffloom.nn import Block, Signal, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
 
 NORM_EPS = 1e-6
@@ -24,7 +24,7 @@ class Convolution(nn.Conv2d):
         return super().forward(x_BCHW)
 
 
-class PlainResidualBlock(nn.Module):
+class PlainResidualBlock(Block):
     """Two normalised convolutions beside a shortcut: (B, in_channels, H, W) → (B, out_channels, H, W).
 
     The residual block of Ho et al. 2020 where there is no time to embed.
@@ -47,7 +47,7 @@ class PlainResidualBlock(nn.Module):
         return out_BCHW
 
 
-class Head(nn.Module):
+class Head(Block):
     """A normalised convolution, where a network ends: (B, in_channels, H, W) → (B, out_channels, H, W)."""
 
     def __init__(self, *, in_channels: int, out_channels: int, norm_groups: int = 32) -> None:

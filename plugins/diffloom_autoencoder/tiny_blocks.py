@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import doubled
+from diffloom.nn import Block, doubled
 from diffloom_autoencoder.extent import WHOLE, Extent
 
 NORM_GROUPS = 4
 """Groups of the middle's normalisation."""
 
 
-class TinyBlock(nn.Module):
+class TinyBlock(Block):
     """Three convolutions beside the identity, rectified: (B, C, H, W) → the same shape.
 
     With `pooled`, four times as many channels, normalised over the whole picture, are added first: so colour and

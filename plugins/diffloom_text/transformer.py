@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import AttentionKernel, torch_attention
+from diffloom.nn import AttentionKernel, Block, torch_attention
 
 EMBEDDING_STD = 0.02
 """Deviation of fresh embeddings (Radford et al. 2018, section 4.1)."""
@@ -50,7 +50,7 @@ class TextTransformer(nn.Module):
         return out_BLC
 
 
-class TextBlock(nn.Module):
+class TextBlock(Block):
     """Tokens attend to each other, then go through a feed-forward of four times the width, each beside a shortcut."""
 
     def __init__(self, *, width: int, heads: int, head_channels: int, kernel: AttentionKernel) -> None:

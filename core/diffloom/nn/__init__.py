@@ -11,6 +11,7 @@ from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attending, identity_attention, self_attentions
+from diffloom.nn.preparation import prepare_training
 from diffloom.nn.resample import Downsample, Upsample, doubled, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
@@ -45,6 +46,7 @@ __all__ = [
     "halved",
     "identity_attention",
     "key_dropout",
+    "prepare_training",
     "self_attentions",
     "torch_attention",
     "unkeyed_dropout",
