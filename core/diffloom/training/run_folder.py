@@ -122,14 +122,14 @@ class RunFolder:
         latest = self.latest()
         return (
             latest is not None
-            and _step(latest) >= steps
-            and (not sampled or self.picture(_step(latest)).exists())
+            and step_of(latest) >= steps
+            and (not sampled or self.picture(step_of(latest)).exists())
         )
 
     def prune(self, *, keep: int, every: int | None) -> None:
         """Remove all checkpoints but the newest `keep`, and those of steps that `every` divides."""
         for path in self.saved()[:-keep]:
-            if every is None or _step(path) % every:
+            if every is None or step_of(path) % every:
                 path.unlink()
 
 
@@ -138,7 +138,8 @@ def _is_stranger(name: str) -> bool:
     return name not in NEWBORN and not any(fnmatch(name, pattern) for pattern in HALF_WRITTEN)
 
 
-def _step(checkpoint: Path) -> int:
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint of a run folder was saved after."""
     found = CHECKPOINT.fullmatch(checkpoint.name)
     assert found is not None, "only checkpoints are asked for"
     return int(found[1])
