@@ -84,7 +84,7 @@ class HuggingFace(Data):
             {"conditions": (label, prompt, size, pair), "crop": "random", "flip": True},
             {"conditions": (label, prompt), "flip": True, "streaming": True, "shuffle_buffer": 5},
         )
-        usual = {"path": path, "cache": str(folder / "cache"), "picture": "image"}
+        usual: dict[str, Any] = {"path": path, "cache": str(folder / "cache"), "picture": "image"}
         return tuple(cls(**usual, **fields) for fields in each)
 
     @property

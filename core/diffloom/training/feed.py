@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from diffloom.errors import DataError
-from diffloom.kinds import Example, Examples
+from diffloom.kinds import Examples
 from diffloom.process import keyed_generator
+from diffloom.training.batch import Batch, Item, Unfit, Wanted, collated
 from diffloom.training.bucket_order import BucketOrder
 from diffloom.training.buckets import Buckets
 from diffloom.training.interrupt import ignore_interrupts
 from diffloom.training.order import Order, Visit
 from diffloom.training.split import Split
 
+__all__ = ["ATTEMPTS", "Batch", "Feed", "begin_worker"]
+
 ATTEMPTS = 8
 """How many examples are tried for one position. So many in a row that cannot be read are no accident."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Examples ready to train on."""
-
-    positions: tuple[int, ...]
-    """Their places in the run; every random number of theirs is keyed by these."""
-    images_BCHW: Tensor
-    """Values in [-1, 1]; rows of a cache of latents where the feed's examples are those."""
-    raw: dict[str, list[Any]]
-    """Raw conditions by conditioner."""
-    replaced: tuple[str, ...] = ()
-    """What could not be read, each with the reason; another example stands in its place."""
-
-    def pin_memory(self) -> Batch:
-        """The same with its pictures where a GPU can fetch them by itself; called by the DataLoader."""
-        return replace(self, images_BCHW=self.images_BCHW.pin_memory())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +60,14 @@ class Feed:
         loader = DataLoader(
             _Positions(self),
             batch_sampler=_Passes(first_step, last_step, self.split),
-            collate_fn=_collate,
+            collate_fn=collated,
             num_workers=self.workers,
             pin_memory=self.pinned,
-            worker_init_fn=_begin_worker,
+            worker_init_fn=begin_worker,
             generator=torch.Generator(),  # the global one is not ours to draw from
         )
         for batch in loader:
-            if isinstance(batch, _Unfit):
+            if isinstance(batch, Unfit):
                 raise DataError(batch.message)
             yield batch
 
@@ -98,34 +80,21 @@ class Feed:
             return Order(seed=self.seed, examples=len(self.examples))
         return BucketOrder(seed=self.seed, batch_size=self.split.batch_size, bucket_N=self.buckets.bucket_N)
 
-    def shape_of(self, index: int) -> tuple[int, ...]:
-        """(C, H, W) of an example's picture."""
-        return self.shape if self.buckets is None else (self.shape[0], *self.buckets.shape(index))
+    def wanted(self, index: int) -> Wanted:
+        """What it takes of an example."""
+        if self.buckets is None:
+            return Wanted(self.keys, self.shape)
+        return Wanted(self.keys, (self.shape[0], *self.buckets.shape(index)), owner="its bucket has")
 
 
-@dataclass(frozen=True)
-class _Unfit:
-    """An example that cannot be used: a value, so that a worker's error reaches the user without its traceback."""
-
-    message: str
-
-
-@dataclass(frozen=True)
-class _Item:
-    position: int
-    image_CHW: np.ndarray[Any, np.dtype[np.float32]]
-    raw: dict[str, Any]
-    replaced: tuple[str, ...]
-
-
-class _Positions(Dataset["_Item | _Unfit"]):
+class _Positions(Dataset["Item | Unfit"]):
     """The examples by position."""
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.order = feed.visit
 
-    def __getitem__(self, position: int) -> _Item | _Unfit:
+    def __getitem__(self, position: int) -> Item | Unfit:
         """What stands at a position. An example that cannot be read is replaced by another one, drawn by its position:
         a damaged file costs no run, and the run stays a function of its data and its seed."""
         seed, index = self.feed.seed, self.order.index(position)
@@ -138,30 +107,15 @@ class _Positions(Dataset["_Item | _Unfit"]):
             except (DataError, OSError) as error:
                 failures.append(f"example {index}: {error}")
             else:
-                return self._item(position, index, example, tuple(failures))
+                return self.feed.wanted(index).item(
+                    example, position=position, called=f"example {index}", replaced=failures
+                )
             another = self.order.another(position, keyed_generator(seed, position, attempt, "another"))
             if another is None:
-                return _Unfit(failures[0])
+                return Unfit(failures[0])
             index = another
         listed = "\n".join(f"  {failure}" for failure in dict.fromkeys(failures))
-        return _Unfit(f"{ATTEMPTS} examples in a row cannot be read; look at where the data lie:\n{listed}")
-
-    def _item(self, position: int, index: int, example: Example, replaced: tuple[str, ...]) -> _Item | _Unfit:
-        feed, shape = self.feed, self.feed.shape_of(index)
-        if example.image_CHW.shape != shape:
-            wanted = "`image:` says" if feed.buckets is None else "its bucket has"
-            return _Unfit(
-                f"example {index}: its picture has shape {example.image_CHW.shape} where {wanted} {shape}"
-            )
-        missing = [key for key in feed.keys if key not in example.conditions]
-        if missing:
-            there = ", ".join(sorted(example.conditions)) or "no conditions"
-            return _Unfit(
-                f"example {index}: has no {', '.join(missing)} for the conditioners; it has {there}"
-            )
-        return _Item(
-            position, example.image_CHW, {key: example.conditions[key] for key in feed.keys}, replaced
-        )
+        return Unfit(f"{ATTEMPTS} examples in a row cannot be read; look at where the data lie:\n{listed}")
 
 
 @dataclass(frozen=True)
@@ -181,20 +135,6 @@ class _Passes:
         return (self.last_step - self.first_step) * len(self.split.passes)
 
 
-def _collate(items: Sequence[_Item | _Unfit]) -> Batch | _Unfit:
-    fit = [item for item in items if isinstance(item, _Item)]
-    for item in items:
-        if isinstance(item, _Unfit):
-            return item
-    return Batch(
-        positions=tuple(item.position for item in fit),
-        images_BCHW=torch.from_numpy(
-            np.stack([item.image_CHW for item in fit]).astype(np.float32, copy=False)
-        ),
-        raw={key: [item.raw[key] for item in fit] for key in fit[0].raw},
-        replaced=tuple(failure for item in fit for failure in item.replaced),
-    )
-
-
-def _begin_worker(worker: int) -> None:
+def begin_worker(worker: int) -> None:
+    """What a process that reads ahead does first."""
     ignore_interrupts()
