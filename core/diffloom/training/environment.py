@@ -20,19 +20,23 @@ from packaging.requirements import Requirement
 
 import diffloom
 from diffloom.config.plain import lines, plain
-from diffloom.errors import RunError
+from diffloom.errors import DataError, RunError
 from diffloom.training.replacement import replace_text
 
 if TYPE_CHECKING:
     import torch
 
     from diffloom.config import AnyDocument, Resolved
+    from diffloom.kinds import Examples
+    from diffloom.training.preparation import Prepared
 
 logger = logging.getLogger("diffloom")
 
 NAME = "environment.json"
 LEARNED = "learned from the data"
 """The origin of a value that the file left open and the data settled."""
+DIGESTED = 16
+"""How many examples, evenly spread, the digest of the data is made of: all of a large set would take hours."""
 VARIABLES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG")
 """Environment variables that change how fast, or in what order, torch adds up."""
 
@@ -65,13 +69,13 @@ class SessionRecord:
 def begin_session(
     folder: Path,
     resolved: Resolved,
-    document: AnyDocument,
+    prepared: Prepared,
     *,
     first_step: int,
     device: torch.device,
     processes: int,
 ) -> SessionRecord:
-    """Write down what begins: `document` is what the data made of `resolved`. Raises RunError when the disk is full."""
+    """Write down what begins: `prepared` is what the data made of `resolved`. Raises RunError when the disk is full."""
     return SessionRecord(
         folder,
         {
@@ -79,8 +83,10 @@ def begin_session(
             "first_step": first_step,
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "directory": str(Path.cwd()),
+            "process": os.getpid(),
             "config_digest": resolved.digest,
-            "origins": _origins(resolved, document),
+            "origins": _origins(resolved, prepared.document),
+            "data": _data(prepared.examples, seed=prepared.train.seed),
             "versions": _versions(device),
             "machine": _machine(device, processes=processes),
             "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
@@ -111,6 +117,24 @@ def _origins(resolved: Resolved, document: AnyDocument) -> dict[str, str]:
     after = {path: text for text, path in lines(plain(document)) if path}
     learned = {path: LEARNED for path, text in after.items() if before.get(path) != text}
     return {**resolved.origins, **learned}
+
+
+def _data(examples: Examples, *, seed: int) -> dict[str, Any]:
+    """How many examples there are, and a digest by which another copy of the data can be told to be the same."""
+    from diffloom.latents.digest import DataDigest, picture_digest
+    from diffloom.process import keyed_generator
+
+    digest = DataDigest()
+    last = len(examples) - 1
+    chosen = sorted({round(part * last / (DIGESTED - 1)) for part in range(DIGESTED)})
+    for index in chosen:
+        try:
+            example = examples.example(index, keyed_generator(seed, index, 0, "digest"))
+        except DataError:
+            digest.add(b"unreadable")  # the reader of the run tells of it
+        else:
+            digest.add(picture_digest(example.image_CHW))
+    return {"examples": len(examples), "digested": len(chosen), "digest": digest.hexdigest()}
 
 
 def _versions(device: torch.device) -> dict[str, str]:

@@ -131,7 +131,7 @@ class _Session:
         record = begin_session(
             run.path,
             resolved,
-            self.prepared.document,
+            self.prepared,
             first_step=state.step,
             device=device,
             processes=self.engine.split.processes,
