@@ -2,9 +2,9 @@
 
     python -m benchmarks.soak FOLDER --kills 100
 
-`diffloom train soak.yaml --requeue` is started, killed with SIGKILL and started again, as a scheduler would do it. After
-each kill every checkpoint is read and verified, and nothing that stood before may be gone. At the end rows, pictures and
-the last checkpoint's tensors have to be those of the undisturbed run, bit for bit. Prints a table for RESULTS.md.
+`diffloom train soak.yaml --requeue` is started, killed with SIGKILL and started again, as a scheduler would do it.
+After each kill every checkpoint is read and verified, and nothing that stood before may be gone. At the end rows,
+pictures and the last checkpoint's tensors have to be those of the undisturbed run, bit for bit. Prints a table.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def compare_rows(straight: Path, other: Path, *, first_step: int, last_step: int
 def compare_checkpoints(one: Checkpoint, two: Checkpoint) -> list[Comparison]:
     """The step, and each group of tensors."""
     step = f"{one.step} and {two.step}" if one.step != two.step else None
-    names = sorted(one.header.digests.keys() | two.header.digests.keys())
-    names.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    groups = {name.partition("/")[0] for point in (one, two) for name in point.header.names}
+    names = sorted(groups, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     return [Comparison("step", "", step), *(_compare_group(one, two, name) for name in names)]
 
 

@@ -14,6 +14,7 @@ from diffloom.errors import ConfigError, Problem, RunError
 from diffloom.plugins import load_plugins
 from diffloom.training.run_folder import RunFolder
 from diffloom.verification.comparison import (
+    Comparison,
     compare_checkpoints,
     compare_examples,
     compare_files,
@@ -65,8 +66,7 @@ def verify_resume(
         raise RunError("train.checkpoint_every: is set by the trial, to half of --steps; leave it out")
     folder.mkdir(parents=True, exist_ok=True)
     trial = _Trial(file, (*own, *overrides), tuple(plugins), device, folder, steps, start)
-    trial.run()
-    return trial.verdict()
+    return trial.run()
 
 
 def _overrides(steps: int) -> tuple[str, ...]:
@@ -91,11 +91,21 @@ class _Trial:
     steps: int
     start: Start
 
-    def run(self) -> None:
-        """The three processes, one after another."""
+    def run(self) -> Verdict:
+        """The three processes, one after another, and what they left. Runs that differ before the kill are not resumed."""
         self._take("straight", "straight", expected=0)
         self._take("killed", "killed", expected=KILLED, kill_before=self.half + 2)
-        self._take("resumed", "killed", expected=0, resume=True, restored=str(self.restored))
+        stages = [Stage("before", f"before the kill, to {self.half}", self._before())]
+        if not any(item.difference for item in stages[0].comparisons):
+            self._take("resumed", "killed", expected=0, resume=True, restored=str(self.restored))
+            stages += [
+                Stage("restored", "restored", self._restored()),
+                Stage("after", f"after the kill, to {self.steps}", self._after()),
+            ]
+        title = (
+            f"{self.file}: {self.steps} steps straight, against {self.half}, SIGKILL one step later, and on"
+        )
+        return Verdict(f"{title} to {self.steps}", stages)
 
     @property
     def half(self) -> int:
@@ -138,46 +148,53 @@ class _Trial:
             told = log.read_text(encoding="utf-8", errors="replace").strip()
             raise RunError(f"the {name} run ended with exit code {code} before it was compared:\n{told}")
 
-    def verdict(self) -> Verdict:
-        """What the three left, compared."""
-        straight, killed = RunFolder(self.folder / "straight"), RunFolder(self.folder / "killed")
-        half, steps = self.half, self.steps
-        saved = open_checkpoint(killed.checkpoint(half))
-        before = [
+    def _before(self) -> list[Comparison]:
+        """Two runs of the same steps, neither of them disturbed yet."""
+        straight, killed = self._run("straight"), self._run("killed")
+        return [
             compare_examples(
                 self._order("straight"),
                 self._order("killed"),
                 first_step=1,
-                last_step=half + 1,
+                last_step=self.half + 1,
                 what="the second run",
             ),
-            compare_rows(straight.metrics, killed.metrics, first_step=1, last_step=half),
-            *compare_checkpoints(open_checkpoint(straight.checkpoint(half)), saved),
+            compare_rows(straight.metrics, killed.metrics, first_step=1, last_step=self.half),
+            *self._tensors(straight.checkpoint(self.half), killed.checkpoint(self.half)),
         ]
-        after = [
+
+    def _restored(self) -> list[Comparison]:
+        """What was saved, and what the resumed run went on from."""
+        return self._tensors(self._run("straight").checkpoint(self.half), self.restored)
+
+    def _after(self) -> list[Comparison]:
+        """The rest of the steps: never disturbed, and after the kill."""
+        straight, killed = self._run("straight"), self._run("killed")
+        return [
             compare_examples(
                 self._order("straight"),
                 self._order("resumed"),
-                first_step=half + 1,
-                last_step=steps,
+                first_step=self.half + 1,
+                last_step=self.steps,
                 what="the resumed run",
             ),
-            compare_rows(straight.metrics, killed.metrics, first_step=half + 1, last_step=steps),
-            *compare_checkpoints(
-                open_checkpoint(straight.checkpoint(steps)), open_checkpoint(killed.checkpoint(steps))
-            ),
-            compare_files(straight.samples, killed.samples, name="samples/"),
-            compare_files(straight.snapshots, killed.snapshots, name="snapshots/"),
+            compare_rows(straight.metrics, killed.metrics, first_step=self.half + 1, last_step=self.steps),
+            *self._tensors(straight.checkpoint(self.steps), killed.checkpoint(self.steps)),
+            *self._files("samples"),
+            *self._files("snapshots"),
         ]
-        return Verdict(
-            f"{self.file}: {steps} steps straight, against {half}, SIGKILL one step later, and on to {steps}",
-            (
-                Stage("before", f"before the kill, to step {half}", before),
-                Stage(
-                    "restored",
-                    "the state gone on from",
-                    compare_checkpoints(saved, open_checkpoint(self.restored)),
-                ),
-                Stage("after", f"after the kill, to step {steps}", after),
-            ),
-        )
+
+    def _run(self, name: str) -> RunFolder:
+        return RunFolder(self.folder / name)
+
+    def _tensors(self, one: Path, two: Path) -> list[Comparison]:
+        return compare_checkpoints(open_checkpoint(one), open_checkpoint(two))
+
+    def _files(self, name: str) -> list[Comparison]:
+        """What the runs wrote into a folder of theirs beside the checkpoints, where they did."""
+        folders = self.folder / "straight" / name, self.folder / "killed" / name
+        return [compare_files(*folders, name=f"{name}/")] if any(map(_has_files, folders)) else []
+
+
+def _has_files(folder: Path) -> bool:
+    return any(folder.glob("[!.]*"))

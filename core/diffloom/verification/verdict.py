@@ -11,12 +11,16 @@ from diffloom.verification.comparison import Comparison
 
 @dataclass(frozen=True)
 class Stage:
-    """One look at the two runs."""
+    """One look at two runs."""
 
     name: str
     """`before`, `restored` or `after`."""
     title: str
     comparisons: Sequence[Comparison]
+
+    def of(self, name: str) -> Comparison | None:
+        """What was compared under this name; None where this stage has it not."""
+        return next((item for item in self.comparisons if item.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Verdict:
     @property
     def first(self) -> tuple[Stage, Comparison] | None:
         """The first difference; None where the runs are equal."""
-        found = ((stage, it) for stage in self.stages for it in stage.comparisons if it.difference)
+        found = ((stage, item) for stage in self.stages for item in stage.comparisons if item.difference)
         return next(found, None)
 
     @property
@@ -38,13 +42,18 @@ class Verdict:
         return self.first is None
 
     def __str__(self) -> str:
-        """A table of what was compared, and where there is a difference the first one with its likely cause."""
-        rows = [row for stage in self.stages for row in _rows(stage)]
-        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        table = [
-            f"  {name:{widths[0]}}  {extent:{widths[1]}}  {told}".rstrip() for name, extent, told in rows
-        ]
-        return "\n".join([self.title, *table, self._sentence()])
+        """A table of what was compared, a column for each stage, and what comes of it."""
+        names = dict.fromkeys(item.name for stage in reversed(self.stages) for item in stage.comparisons)
+        rows = [("", "compared", *(stage.title for stage in self.stages)), *map(self._row, names)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([self.title, "", *table, "", self._sentence()])
+
+    def _row(self, name: str) -> tuple[str, ...]:
+        found = [stage.of(name) for stage in self.stages]
+        extent = next(item.extent for item in reversed(found) if item is not None)
+        told = ("" if item is None else "DIFFERS" if item.difference else "equal" for item in found)
+        return (name, extent, *told)
 
     def _sentence(self) -> str:
         if self.first is None:
@@ -54,13 +63,3 @@ class Verdict:
             f"first difference: {stage.title}: {found.name}: {found.difference}\n"
             f"likely cause: {likely_cause(stage.name, found.name)}"
         )
-
-
-def _rows(stage: Stage) -> list[tuple[str, str, str]]:
-    return [
-        (stage.title, "", ""),
-        *(
-            (f"  {item.name}", item.extent, "differs" if item.difference else "equal")
-            for item in stage.comparisons
-        ),
-    ]

@@ -1,0 +1,265 @@
+"""`verify-resume` finds what a resume loses, and says where. Oracle: state that a test takes away, piece by piece."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diffloom.errors import ConfigError, RunError
+from diffloom.process import Draws
+from diffloom.training import state as states
+from diffloom.training.feed import Feed
+from diffloom.training.meter import Meter
+from diffloom.training.state import TrainState
+from diffloom.verification import Verdict, verify_resume
+from diffloom.verification.session import Session
+
+Launch = Callable[..., Any]
+Verify = Callable[..., Verdict]
+AVERAGES = "train.further_ema={fast: {type: exponential, decay: 0.5}, slow: {type: exponential, decay: 0.9}}"
+
+
+def forked(session: Session, log: Path) -> int:
+    """The session in a process forked from this one, so that it has what a test has patched, and torch at once."""
+    pid = os.fork()
+    if pid == 0:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o644)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        code = 1
+        try:
+            session.run()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def verify(tmp_path: Path, tiny: Path, parts: Path) -> Verify:
+    """Tries the tiny model."""
+
+    def run(*overrides: str, steps: int = 8, file: Path = tiny) -> Verdict:
+        return verify_resume(
+            str(file),
+            overrides,
+            steps=steps,
+            folder=tmp_path / "trial",
+            plugins=(str(parts),),
+            device="cpu",
+            start=forked,
+        )
+
+    return run
+
+
+def test_nothing_is_lost(verify: Verify) -> None:
+    verdict = verify(AVERAGES, "train.workers=2", "train.sample_every=4", "train.micro_batch_size=2")
+    assert verdict.equal, str(verdict)
+    assert [stage.name for stage in verdict.stages] == ["before", "restored", "after"]
+    told = str(verdict).splitlines()
+    assert told[-1] == "equal bit for bit: this configuration can be killed and resumed"
+    compared = {line.split()[0] for line in told[3:-2]}
+    assert compared >= {
+        "examples",
+        "metrics.jsonl",
+        "step",
+        "weights",
+        "ema",
+        "ema:fast",
+        "ema:slow",
+        "optimizer",
+        "meter",
+    }
+    assert "samples/" in compared
+    assert not any("DIFFERS" in line for line in told)
+
+
+AUTOENCODER = """\
+image: {size: 8, channels: 1}
+space: parts/codes
+autoencoder:
+  criteria:
+    - lp
+    - {type: patch_adversarial, weight: 0.3, start_step: 3, layers: 1, channels: 4, norm_groups: 2}
+data: parts/gaussian
+train: {steps: 20, batch_size: 4, lr: 1e-2, ema: {decay: 0.9}}
+"""
+
+
+def test_an_autoencoder(verify: Verify, tmp_path: Path) -> None:
+    (tmp_path / "autoencoder.yaml").write_text(AUTOENCODER)
+    verdict = verify(file=tmp_path / "autoencoder.yaml")
+    assert verdict.equal, str(verdict)
+
+
+def forget(monkeypatch: pytest.MonkeyPatch, lose: Callable[[TrainState], None]) -> None:
+    """After a checkpoint is loaded, something of it is lost."""
+    load = TrainState.load
+
+    def crippled(state: TrainState, checkpoint: Any) -> None:
+        load(state, checkpoint)
+        lose(state)
+
+    monkeypatch.setattr(TrainState, "load", crippled)
+
+
+@torch.no_grad()
+def lose_a_weight(state: TrainState) -> None:
+    next(iter(state.parameters.values())).zero_()
+
+
+def lose_an_average(state: TrainState) -> None:
+    with state.averages["slow"].applied():
+        lose_a_weight(state)
+
+
+def lose_moments(state: TrainState) -> None:
+    for slots in state.optimizer.state.values():
+        slots["exp_avg_sq"].zero_()
+
+
+def lose_step_counts(state: TrainState) -> None:
+    for slots in state.optimizer.state.values():
+        slots["step"].zero_()
+
+
+def lose_the_meter(state: TrainState) -> None:
+    state.meter = Meter(torch.device("cpu"))
+
+
+def lose_the_step(state: TrainState) -> None:
+    state.step -= 1
+
+
+@pytest.mark.parametrize(
+    ("lose", "name", "cause"),
+    [
+        (lose_a_weight, "weights", "the weights are not restored"),
+        (lose_an_average, "ema:slow", "the average `ema:slow` is not restored"),
+        (lose_moments, "optimizer", "the optimiser is not restored"),
+        (lose_step_counts, "optimizer", "the optimiser is not restored"),
+        (lose_the_meter, "meter", "the sums between two rows of metrics are not restored"),
+        (lose_the_step, "step", "the step is not restored"),
+    ],
+)
+def test_what_is_saved_and_not_restored(
+    *,
+    verify: Verify,
+    monkeypatch: pytest.MonkeyPatch,
+    lose: Callable[[TrainState], None],
+    name: str,
+    cause: str,
+) -> None:
+    forget(monkeypatch, lose)
+    verdict = verify(AVERAGES)
+    assert verdict.first is not None
+    stage, found = verdict.first
+    assert (stage.name, found.name) == ("restored", name)
+    assert f"likely cause: {cause}" in str(verdict)
+
+
+def test_the_tensor_and_how_far_it_is(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch, lose_step_counts)
+    verdict = verify()
+    assert verdict.first is not None
+    assert verdict.first[1].difference == (
+        "backbone.classes.weight/step: 1 of 1 number differ, by up to 4"  # four steps were counted
+    )
+
+
+def test_what_is_not_saved(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The optimiser's moments are in no checkpoint: the first row after the kill is another."""
+    monkeypatch.setattr(states, "optimizer_tensors", lambda *_: {})
+    verdict = verify()
+    assert verdict.first is not None
+    stage, found = verdict.first
+    assert (stage.name, found.name) == ("after", "metrics.jsonl")
+    assert "an optimiser whose state_dict() leaves something out" in str(verdict)
+
+
+def test_another_order_after_a_resume(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed that shuffles anew when it starts."""
+    steps = Feed.steps
+
+    def reshuffling(feed: Feed, *, first_step: int, last_step: int) -> Any:
+        object.__setattr__(feed, "seed", feed.seed + first_step)
+        return steps(feed, first_step=first_step, last_step=last_step)
+
+    monkeypatch.setattr(Feed, "steps", reshuffling)
+    verdict = verify()
+    assert verdict.first is not None
+    stage, found = verdict.first
+    assert (stage.name, found.name) == ("after", "examples")
+    assert found.difference == "step 5: in the resumed run position 16 has another example"
+    assert "the place in the data is not gone on from" in str(verdict)
+
+
+def test_noise_that_counts_from_the_start(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that depend on how long the process has been at it."""
+    of, calls = Draws.of, itertools.count()
+    monkeypatch.setattr(Draws, "of", lambda seed, positions: of(seed + next(calls), positions))
+    verdict = verify()
+    assert verdict.first is not None
+    stage, found = verdict.first
+    assert (stage.name, found.name) == ("after", "metrics.jsonl")
+    assert found.difference is not None
+    assert found.difference.startswith("the row of step 6: ")
+    assert "a random number not keyed by `draws` or the step" in str(verdict)
+
+
+def test_noise_that_no_two_processes_share(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Draws.of
+    monkeypatch.setattr(Draws, "of", lambda seed, positions: of(seed + os.getpid(), positions))
+    verdict = verify()
+    assert verdict.first is not None
+    assert verdict.first[0].name == "before"
+    assert "torch.use_deterministic_algorithms(True)" in str(verdict)
+
+
+@pytest.mark.parametrize("steps", [2, 7, 22])
+def test_numbers_of_steps_that_cannot_be(verify: Verify, steps: int) -> None:
+    with pytest.raises(RunError) as caught:
+        verify(steps=steps)
+    assert str(caught.value) == f"--steps {steps}: must be an even number from 4 to train.steps (20)"
+
+
+def test_what_the_trial_sets_itself(verify: Verify) -> None:
+    with pytest.raises(RunError, match=r"^train\.checkpoint_every: is set by the trial"):
+        verify("train.checkpoint_every=3")
+
+
+def test_no_training(verify: Verify) -> None:
+    with pytest.raises(ConfigError):
+        verify("train=null")
+
+
+def test_a_run_that_fails_is_shown(verify: Verify) -> None:
+    with pytest.raises(
+        RunError, match=r"^the straight run ended with exit code 1 .*:\n(.*\n)*.*step 1: the loss"
+    ):
+        verify("data.nan_at=3", "data.examples=4")
+
+
+def test_the_command(
+    tmp_path: Path, tiny: Path, parts: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With processes of its own; nothing of theirs stays."""
+    passing = tmp_path / "passing"
+    passing.mkdir()
+    monkeypatch.setenv("TMPDIR", str(passing))
+    process = launch("verify-resume", str(tiny), "-p", str(parts), "--device", "cpu", "--steps", "4")
+    assert process.wait() == 0, process.errors.read_text()
+    assert process.errors.read_text().startswith(
+        f"{tiny}: 4 steps straight, against 2, SIGKILL one step later, and on to 4\n"
+    )
+    assert list(passing.iterdir()) == []
