@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from diffloom.errors import DataError
-
-LISTED = 20
-"""How many problems a message names before it only counts."""
+from diffloom_data.told import listed
 
 
 def require_none(place: object, problems: Sequence[str], *, bare: Collection[str]) -> None:
@@ -15,7 +13,8 @@ def require_none(place: object, problems: Sequence[str], *, bare: Collection[str
     told = [*problems, *(f"{name}: no caption" for name in sorted(bare))]
     if not told:
         return
-    more = [f"  … and {len(told) - LISTED} more"] if len(told) > LISTED else []
     several = "problem" if len(told) == 1 else "problems"
-    head = f"{place}: {len(told)} {several} with the captions; every picture needs one, and every caption a picture:"
-    raise DataError("\n".join([head, *(f"  {problem}" for problem in told[:LISTED]), *more]))
+    raise DataError(
+        f"{place}: {len(told)} {several} with the captions; every picture needs one, and every caption a picture:\n"
+        f"{listed(told)}"
+    )

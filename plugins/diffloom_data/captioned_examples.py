@@ -14,19 +14,24 @@ class CaptionedExamples:
     """Random access to an album's pictures, each with one of its captions."""
 
     def __init__(self, album: Album, *, captions: Mapping[str, tuple[str, ...]], condition: str) -> None:
-        """`captions` are those of each file, by its name."""
+        """`captions` are those of each picture, by its name."""
         self.album = album
         self.condition = condition
-        self.captions = [captions[file.name] for file in album.files]
-        every = tuple(caption for several in self.captions for caption in several)
-        self.info = DataInfo(examples=len(album), captions={condition: every})
+        self.captions = [captions[name] for name in album.inventory.names]
+        self.info = DataInfo(
+            examples=len(album),
+            captions={condition: tuple(caption for several in self.captions for caption in several)},
+            sizes=album.inventory.sizes_N2,
+            framing=album.framing,
+            dropped=album.inventory.dropped,
+        )
 
     def __len__(self) -> int:
         return len(self.album)
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Picture `index` and a caption: crop, flip and then which of several captions are drawn from `rng`."""
-        picture_CHW = self.album.picture(index, rng)
+        image_CHW, conditions = self.album.view(index, rng)
         several = self.captions[index]
         caption = several[int(rng.integers(len(several)))]  # a choice of one draws nothing
-        return Example(image_CHW=picture_CHW, conditions={self.condition: caption})
+        return Example(image_CHW=image_CHW, conditions=conditions | {self.condition: caption})

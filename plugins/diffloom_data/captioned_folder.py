@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from diffloom.kinds import Examples, ImageInfo
+from diffloom_data.from_folder import Name
 from diffloom_data.picture_folder import PictureFolder
 
 if TYPE_CHECKING:
     from typing import Self
-
-Name = Annotated[str, Field(min_length=1)]
 
 
 class CaptionedFolder(PictureFolder):
@@ -58,6 +55,10 @@ class CaptionedFolder(PictureFolder):
         )
 
     @property
+    def known_by(self) -> tuple[str, ...]:
+        return (*super().known_by, self.condition)
+
+    @property
     def deterministic(self) -> bool:
         return super().deterministic and self.several == "first"
 
@@ -73,16 +74,13 @@ class CaptionedFolder(PictureFolder):
         from diffloom_data.captioned_examples import CaptionedExamples
         from diffloom_data.listing import picture_files
 
-        folder = Path(self.path).expanduser()
-        files, _ = picture_files(folder)
+        files, _ = picture_files(self.folder, without=self.beside)
         if self.captions is None:
-            captions = captions_beside(folder, files)
+            captions = captions_beside(self.folder, files)
         else:
             captions = captions_in_lines(
-                folder / self.captions, files, file_key=self.file_key, caption_key=self.caption_key
+                self.folder / self.captions, files, file_key=self.file_key, caption_key=self.caption_key
             )
         if self.several == "first":
             captions = {name: known[:1] for name, known in captions.items()}
-        return CaptionedExamples(
-            self.album(folder, files, image=image), captions=captions, condition=self.condition
-        )
+        return CaptionedExamples(self.album(files, image=image), captions=captions, condition=self.condition)

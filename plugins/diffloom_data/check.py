@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 import PIL
 
@@ -26,7 +25,7 @@ SLICE = 1024
 """Files handed to the threads at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What decoding a file showed: its upright size, or why it failed."""
 
@@ -34,24 +33,28 @@ class Outcome:
     height: int = 0
     failure: str = ""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return (self.height, self.width)
 
-def check_files(folder: Path, files: Sequence[File]) -> dict[str, Outcome]:
-    """Every file's outcome by name, from the memory of earlier starts where there is one."""
+
+def check_files(folder: Path, files: Sequence[File]) -> list[Outcome]:
+    """Every file's outcome, from the memory of earlier starts where there is one."""
     memory = Memory(folder)
     known = memory.read()
-    outcomes = {file.name: known[_key(file)] for file in files if _key(file) in known}
-    fresh = [file for file in files if file.name not in outcomes]
-    outcomes.update(_decode_all(folder, fresh))
+    fresh = [file for file in files if file not in known]
     if fresh:
-        memory.write({_key(file): outcomes[file.name] for file in files})
-    return outcomes
+        known.update(_decode_all(folder, fresh))
+        memory.write({file: known[file] for file in files})
+    return [known[file] for file in files]
 
 
-def _decode_all(folder: Path, files: Sequence[File]) -> Iterator[tuple[str, Outcome]]:
+def _decode_all(folder: Path, files: Sequence[File]) -> Iterator[tuple[File, Outcome]]:
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes without holding Python's lock
         for start in range(0, len(files), SLICE):
-            names = [file.name for file in files[start : start + SLICE]]
-            yield from zip(names, threads.map(_decode, [folder / name for name in names]), strict=True)
+            chosen = files[start : start + SLICE]
+            yield from zip(chosen, threads.map(_decode, [folder / file.name for file in chosen]), strict=True)
 
 
 def _decode(path: Path) -> Outcome:
@@ -62,12 +65,9 @@ def _decode(path: Path) -> Outcome:
     return Outcome(picture.width, picture.height)
 
 
-def _key(file: File) -> str:
-    return f"{file.size_bytes} {file.modified_ns} {file.name}"
-
-
 class Memory:
-    """A file in the user's cache folder. Without it everything works, only slower to start."""
+    """A file in the user's cache folder: a line of JSON for each picture. Without it everything works, only slower to
+    start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,23 +78,30 @@ class Memory:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         # Another Pillow may read more files, or fewer.
         digest = hashlib.sha256(f"{PIL.__version__} {self.folder.resolve()}".encode()).hexdigest()
-        return caches / "diffloom" / "image_folder" / f"{digest[:32]}.json"
+        return caches / "diffloom" / "image_folder" / f"{digest[:32]}.jsonl"
 
-    def read(self) -> dict[str, Outcome]:
+    def read(self) -> dict[File, Outcome]:
         """What was remembered; nothing when there is no such file, or when it is damaged."""
+        known: dict[File, Outcome] = {}
         try:
-            return {key: Outcome(**value) for key, value in json.loads(self.path.read_bytes()).items()}
-        except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
+            with self.path.open(encoding="utf-8") as lines:
+                for line in lines:
+                    name, size_bytes, modified_ns, width, height, failure = json.loads(line)
+                    known[File(name, size_bytes, modified_ns)] = Outcome(width, height, failure)
+        except (OSError, RuntimeError, ValueError, TypeError):
             return {}
+        return known
 
-    def write(self, outcomes: dict[str, Outcome]) -> None:
+    def write(self, outcomes: Mapping[File, Outcome]) -> None:
         """Remember; where the cache folder cannot be written, the next start decodes again."""
-        content: dict[str, Any] = {key: asdict(outcome) for key, outcome in outcomes.items()}
         try:
             path = self.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-                json.dump(content, file)
+            with NamedTemporaryFile(
+                "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
+            ) as file:
+                for key, outcome in outcomes.items():
+                    file.write(json.dumps([*astuple(key), *astuple(outcome)]) + "\n")
             Path(file.name).replace(path)
         except (OSError, RuntimeError):
             return

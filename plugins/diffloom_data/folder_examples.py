@@ -8,26 +8,31 @@ import numpy as np
 
 from diffloom.kinds import DataInfo, Example
 from diffloom_data.album import Album
-from diffloom_data.listing import class_names
+from diffloom_data.listing import top
 
 
 class FolderExamples:
     """Random access to an album's pictures, each with the label that its sub-folder makes."""
 
-    def __init__(self, album: Album, *, tops: Sequence[str], labels: bool | None) -> None:
-        """`tops` are the folder's own sub-folders. Raises DataError where it is unclear which label one has."""
+    def __init__(self, album: Album, *, classes: Sequence[str]) -> None:
+        """`classes` are the names of the sub-folders; none for pictures without labels."""
         self.album = album
-        classes = class_names(album.folder, album.files, tops, labels)
         ids = {name: i for i, name in enumerate(classes)}
-        self.labels = [ids[file.top] for file in album.files] if classes else None
-        self.info = DataInfo(examples=len(album), classes={"label": classes} if classes else {})
+        self.label_N = np.array([ids[top(name)] for name in album.inventory.names], np.int32) if ids else None
+        self.info = DataInfo(
+            examples=len(album),
+            classes={"label": tuple(classes)} if ids else {},
+            labels={} if self.label_N is None else {"label": self.label_N},
+            sizes=album.inventory.sizes_N2,
+            framing=album.framing,
+            dropped=album.inventory.dropped,
+        )
 
     def __len__(self) -> int:
         return len(self.album)
 
     def example(self, index: int, rng: np.random.Generator) -> Example:
         """Picture `index`, cropped and flipped by `rng`, and its label."""
-        return Example(
-            image_CHW=self.album.picture(index, rng),
-            conditions={} if self.labels is None else {"label": self.labels[index]},
-        )
+        image_CHW, conditions = self.album.view(index, rng)
+        label = {} if self.label_N is None else {"label": int(self.label_N[index])}
+        return Example(image_CHW=image_CHW, conditions=conditions | label)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffloom.kinds import Examples, ImageInfo
+from diffloom_data.from_folder import FromFolder
 from diffloom_data.picture_folder import PictureFolder
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ class ImageFolder(PictureFolder):
     """Pictures in a folder and its sub-folders, whose names are class labels.
 
     Each picture is scaled so that it just covers the model's picture (bicubic with antialiasing), then
-    cropped. EXIF orientation is honoured, transparency is laid on white, 16-bit grey is brought to 8 bits.
-    The first start decodes every file once to find broken ones and remembers the outcome in the user's cache
-    folder; later starts only look at sizes and dates.
+    cropped, unless `resize` says otherwise. EXIF orientation is honoured, transparency is laid on white, 16-bit grey is
+    brought to 8 bits. The first start decodes every file once to find broken ones and remembers the outcome in the
+    user's cache folder; later starts only look at sizes and dates. The condition `size` says how large a picture was
+    and what was cropped away, as `size_crop` takes it.
     """
 
     name = "image_folder"
@@ -27,6 +29,10 @@ class ImageFolder(PictureFolder):
     """Give each picture the condition `label`: the name of the sub-folder of `path` it lies in. null does so
     when all pictures lie in sub-folders, and refuses a folder with pictures both at the top and below."""
 
+    @property
+    def known_by(self) -> tuple[str, ...]:
+        return (*super().known_by, "label")
+
     @classmethod
     def specimens(cls, folder: Path) -> tuple[Self, ...]:
         import numpy as np
@@ -34,11 +40,18 @@ class ImageFolder(PictureFolder):
 
         pixels_NHWC = np.random.default_rng(0).integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
         for index, pixels_HWC in enumerate(pixels_NHWC):
-            file = folder / ("cat", "dog")[index % 2] / f"{index}.png"
-            file.parent.mkdir(exist_ok=True)
-            Image.fromarray(pixels_HWC).save(file)
-        path = str(folder)
-        return (cls(path=path), cls(path=path, labels=False, crop="random", flip=True, unreadable="skip"))
+            picture = Image.fromarray(pixels_HWC)
+            top = ("cat", "dog")[index % 2]
+            for file in (folder / "seen" / top / f"{index}.png", folder / "masks" / top / f"{index}.webp"):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(file)
+        path = str(folder / "seen")
+        masked = FromFolder(name="image", masks="../masks")
+        return (
+            cls(path=path),
+            cls(path=path, labels=False, crop="random", flip=True, unreadable="skip", conditions=(masked,)),
+            cls(path=path, resize="stretch", crop="random"),
+        )
 
     def build(self, *, image: ImageInfo) -> Examples:
         """List and check the files. Raises DataError for a folder that is missing, empty or not readable,
@@ -46,8 +59,10 @@ class ImageFolder(PictureFolder):
         """
         self.require_channels(image)
         from diffloom_data.folder_examples import FolderExamples
+        from diffloom_data.labels import class_names
         from diffloom_data.listing import picture_files
 
-        folder = Path(self.path).expanduser()
-        files, tops = picture_files(folder)
-        return FolderExamples(self.album(folder, files, image=image), tops=tops, labels=self.labels)
+        files, tops = picture_files(self.folder, without=self.beside)
+        album = self.album(files, image=image)
+        classes = class_names(self.folder, album.inventory.names, tops, self.labels)
+        return FolderExamples(album, classes=classes)

@@ -52,24 +52,50 @@ def test_labels_can_be_left_out(tree, rng):
     assert red_and_label(examples, rng) == [(1, None), (0, None)]
 
 
+def refusal(path, **fields):
+    with pytest.raises(DataError) as caught:
+        ImageFolder(path=path, **fields).build(image=SHAPE)
+    return str(caught.value)
+
+
 @pytest.mark.parametrize("labels", [None, True])
 def test_a_picture_in_no_sub_folder_is_refused_where_sub_folders_are_labels(tree, labels):
-    with pytest.raises(DataError, match=r"1 of 2 pictures lie in none \(loose.png\).*`labels: false`"):
-        ImageFolder(path=tree("a/1.png", "loose.png"), labels=labels).build(image=SHAPE)
+    path = tree("a/1.png", "loose.png")
+    assert refusal(path, labels=labels) == (
+        f"{path}: sub-folders are labels, and 1 of 2 pictures lie in none; move or remove these, or set "
+        "`labels: false`:\n  loose.png: in no sub-folder"
+    )
 
 
 def test_labels_asked_of_a_flat_folder_are_refused(tree):
-    with pytest.raises(DataError, match=r"2 of 2 pictures lie in none \(1.png, …\)"):
-        ImageFolder(path=tree("1.png", "2.png"), labels=True).build(image=SHAPE)
+    head, *lines = refusal(tree("1.png", "2.png"), labels=True).splitlines()
+    assert "2 of 2 pictures lie in none" in head
+    assert lines == ["  1.png: in no sub-folder", "  2.png: in no sub-folder"]
 
 
 def test_a_class_without_pictures_is_refused(tree, tmp_path):
     path = tree("a/1.png", "b/1.png")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "read.me").write_text("no picture")
-    with pytest.raises(DataError, match="no pictures are in notes"):
-        ImageFolder(path=path).build(image=SHAPE)
+    assert "1 of 3 hold no pictures; move" in refusal(path)
+    assert refusal(path).endswith(":\n  notes: a sub-folder without pictures")
     assert len(ImageFolder(path=path, labels=False).build(image=SHAPE)) == 2
+
+
+def test_all_that_is_wrong_with_labels_is_told_at_once_and_a_long_list_is_cut(tree, tmp_path):
+    path = tree("a/1.png", *(f"{number:02}.png" for number in range(30)))
+    (tmp_path / "empty").mkdir()
+    head, *lines = refusal(path).splitlines()
+    assert "30 of 31 pictures lie in none and 1 of 2 hold no pictures" in head
+    assert lines[:2] == ["  empty: a sub-folder without pictures", "  00.png: in no sub-folder"]
+    assert len(lines) == 21
+    assert lines[-1] == "  … and 11 more"
+
+
+def test_every_label_is_known_without_reading(tree):
+    examples = ImageFolder(path=tree("b/1.png", "a/1.png", "b/2.png")).build(image=SHAPE)
+    assert examples.info.labels["label"].tolist() == [0, 1, 1]
+    assert examples.info.sizes.tolist() == [[4, 4]] * 3
 
 
 def test_hidden_and_other_files_are_not_looked_at(tree, tmp_path):

@@ -24,7 +24,7 @@ def encoded(picture, kind, **options):
 
 
 def names(examples):
-    return [file.name for file in examples.album.files]
+    return examples.album.inventory.names
 
 
 def png_chunk(tag, body):
@@ -170,11 +170,11 @@ class TestMemory:
         assert sorted(decoded) == ["a.png", "c.png"]
 
     @pytest.mark.parametrize(
-        "content", [b"", b"{", b"[]", b'{"0 0 a.png": 3}', json.dumps({"x": {"y": 1}}).encode()]
+        "content", [b"\n", b"{", b"[]", b'{"0 0 a.png": 3}', json.dumps(["a.png", [], 0, 1, 1, ""]).encode()]
     )
     def test_a_damaged_memory_is_forgotten(self, folder, decoded, cache_home, content):
         self.build(folder)
-        (memory,) = cache_home.rglob("*.json")
+        (memory,) = cache_home.rglob("*.jsonl")
         memory.write_bytes(content)
         decoded.clear()
         self.build(folder)
