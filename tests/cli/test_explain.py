@@ -112,6 +112,37 @@ def test_a_model_without_signal_at_its_end_and_one_that_corrects(tmp_path: Path,
     assert order == sorted(order)
 
 
+def test_how_it_learns(tmp_path: Path, invoke: Invoke) -> None:
+    """The rates are the cosine's own; half of an average of decay 0.99 is its last 69 steps, as 0.99⁶⁹ < ½ < 0.99⁶⁸."""
+    path = tmp_path / "file.yaml"
+    path.write_text(
+        "extends: diffloom:digits\ntrain:\n  steps: 1100\n  lr: 0.01\n"
+        "  lr_schedule: {type: cosine, warmup_steps: 100, floor: 0.2}\n"
+        "  optimizer: {type: sgd, weight_decay: 0.01, momentum: 0.8}\n"
+        "  ema: {type: power, sigma_rel: 0.1}\n"
+        "  further_ema: {short: {type: exponential, decay: 0.99}, still: {decay: 1e-9, type: exponential}}\n"
+    )
+    page = page_of(invoke("explain", path))
+    assert "optimiser diffloom/sgd: Stochastic gradient descent with momentum" in page
+    assert "w ← (1 − lr·0.01)·w − lr·m with m ← 0.8·m + g" in page
+    assert "not for biases, scales of norms and embeddings" in page
+    # at step 550 0.449 of the fall is behind: 0.2 + 0.8·(1 + cos 0.449π)/2 = 0.6638
+    assert (
+        "0.0001 at step 1, 0.01 at step 100, 0.00664 at step 550, 0.002 at step 1,100: optimiser steps"
+        in page
+    )
+    assert "half of it is of the last 69 steps; `--weights short` draws from it" in page
+    assert "half of it is of the last step; `--weights still` draws from it" in page
+    # the power average forgets as t^-(γ+1): half of it is after t = 1100·½^(1/7.937) = 1008.02
+    assert "half of it is of the last 92 steps; samples are drawn from it" in page
+
+
+def test_an_average_that_has_hardly_moved_is_told(tmp_path: Path, invoke: Invoke) -> None:
+    words = ["train.ema.decay=0.9999", "train.ema.warmup=false"]
+    page = page_of(invoke("explain", "diffloom:digits", *words))
+    assert "at the end more than half of it is still the first weights" in page
+
+
 def test_what_only_the_data_know_is_said_to_be_unknown(invoke: Invoke) -> None:
     page = page_of(invoke("explain", "diffloom:digits", "conditioners.label.classes=null"))
     assert "the networks cannot be built before their data are known" in page

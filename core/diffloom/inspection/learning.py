@@ -10,6 +10,7 @@ from diffloom.building import built
 from diffloom.config import AutoencoderDocument, Document
 from diffloom.config.document import Train
 from diffloom.errors import ConfigError
+from diffloom.inspection.optimisation import optimisation
 from diffloom.inspection.page import Section
 from diffloom.registry import Registry
 
@@ -21,13 +22,7 @@ def training(section: Section, train: Train | None) -> None:
         return
     examples = train.steps * train.batch_size
     section.add("run", f"{train.steps:,} steps of {train.batch_size} examples, {examples:,} in all")
-    optimizer, schedule = train.optimizer, train.lr_schedule
-    warm = f", reached in {schedule.warmup_steps:,} steps" if schedule.warmup_steps else ""
-    decay = f", weight decay {optimizer.weight_decay:g}" if optimizer.weight_decay else ""
-    section.add(
-        "optimiser", f"{optimizer.name}, learning rate {train.lr:g}{warm}, {schedule.name} after it{decay}"
-    )
-    section.add("average", f"of the weights, {train.ema.name}: what samples are drawn from")
+    optimisation(section, train)
 
 
 def learned(document: Document, *, registry: Registry) -> Section:

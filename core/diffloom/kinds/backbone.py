@@ -23,7 +23,9 @@ class Backbone(Weighted, Component):
     A module may have a method `prepare(condition) -> Condition`, which is called once before a walk and gives the same
     condition with its `memory` filled: what the network computes of it alone, such as the keys and values of texts.
     The output is the same with a prepared condition as without. It may have a method `bind(process)`, which is called
-    once when the model is put together: for a network that is a formula of the schedule and the prediction.
+    once when the model is put together: for a network that is a formula of the schedule and the prediction. It and any
+    module inside it may have a method `no_decay() -> Collection[str]`: those of its parameters, by their names in it,
+    that weight decay is not for though they have two dimensions or more, such as a table of learned positions.
     """
 
     kind: ClassVar[str] = "backbone"
