@@ -12,16 +12,16 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from diffloom.errors import DataError
 from diffloom.kinds import DataInfo, Example
 from diffloom.training.feed import Batch
 from diffloom.training.split import Split
 from diffloom.training.stream_feed import StreamFeed
-from diffloom.training.stream_order import Marks
+from diffloom.training.stream_order import Mark
 
 SIZES = (7, 0, 12, 4)
 """Records in each shard."""
@@ -60,15 +60,17 @@ class Numbers:
         return Example(np.full((1, 2, 2), record + 0.5 * rng.random(), np.float32), {"label": record})
 
 
-def feed(stream: Numbers, *, workers: int = 0, marks: Marks | None = None, **split: Any) -> StreamFeed:
+def feed(
+    stream: Numbers, *, seed: int = 3, workers: int = 0, began: Mark | None = None, **split: Any
+) -> StreamFeed:
     return StreamFeed(
         stream=stream,
         keys=("label",),
         shape=(1, 2, 2),
-        seed=3,
+        seed=seed,
         split=Split(**{"batch_size": 6, **split}),
         workers=workers,
-        marks=marks or Marks(),
+        began=began or Mark(),
     )
 
 
@@ -137,32 +139,27 @@ def test_it_goes_on_after_every_step(buffer: int) -> None:
     """From what a checkpoint keeps, and from nothing."""
     whole = straight(Numbers(buffer))
     begun = feed(Numbers(buffer))
-    states = [begun.marks.tensors(position=0)]
-    for step, _ in enumerate(begun.steps(first_step=0, last_step=10), 1):
-        states.append(begun.marks.tensors(position=6 * step))
+    given_out = begun.steps(first_step=0, last_step=10)
+    states = [begun.state(step=0)] + [begun.state(step=step) for step, _ in enumerate(given_out, 1)]
     for step, state in enumerate(states[:-1]):
-        marks = Marks()
-        if state:
-            marks.load(state)
-        resumed = feed(Numbers(buffer), marks=marks)
+        resumed = feed(Numbers(buffer), began=Mark.of(state))
         assert rows(resumed.batches(first_step=step, last_step=10)) == whole[6 * step :]
         assert rows(feed(Numbers(buffer)).batches(first_step=step, last_step=10)) == whole[6 * step :]
-    assert not states[0]
-    assert states[-1]
 
 
-def test_a_mark_that_lies_behind_is_not_used() -> None:
-    ahead = Marks()
-    ahead.load({"mark": torch.tensor([46, 2, 0, 0, 0])})
-    assert rows(feed(Numbers(), marks=ahead).batches(first_step=2, last_step=10)) == straight(Numbers())[12:]
+def test_a_state_that_lies_behind_is_not_used() -> None:
+    began = feed(Numbers())
+    list(began.steps(first_step=0, last_step=8))
+    ahead = Mark.of(began.state(step=8))
+    assert rows(feed(Numbers(), began=ahead).batches(first_step=2, last_step=10)) == straight(Numbers())[12:]
 
 
 def test_what_was_read_before_is_not_read_again() -> None:
     """A million records in, the block that is gone on with is read anew and nothing else."""
-    stream, position = Numbers(buffer=10, sizes=(3_000_000,)), 1_000_000
-    marks = Marks()
-    marks.load({"mark": torch.tensor([position, 0, position // 10, 0, position])})
-    batches = feed(stream, marks=marks).batches(first_step=position // 6 + 1, last_step=position // 6 + 3)
+    stream = Numbers(buffer=10, sizes=(3_000_000,))
+    position = 1_000_000
+    mark = Mark(position=position, block=position // 10, number=position)
+    batches = feed(stream, began=mark).batches(first_step=position // 6 + 1, last_step=position // 6 + 3)
     assert len(rows(batches)) == 12
     assert min(stream.read) == position
     assert len(stream.read) <= 40  # 14 records in two blocks, and a block or two ahead
@@ -278,3 +275,8 @@ def test_no_thread_outlives_its_reader() -> None:
     assert threading.active_count() == before + 1
     del batches
     assert threading.active_count() == before
+
+
+def test_a_checkpoint_keeps_little() -> None:
+    state: dict[str, Tensor] = feed(Numbers()).state(step=0)
+    assert {name: tuple(tensor.shape) for name, tensor in state.items()} == {"mark": (5,)}

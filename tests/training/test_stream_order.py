@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diffloom.errors import DataError
 from diffloom.kinds import DataInfo, Example, Stream
-from diffloom.training.stream_order import Block, Mark, Marks, Record, blocks
+from diffloom.training.stream_order import Block, Mark, Record, blocks
 
 
 class Numbered:
@@ -64,11 +64,13 @@ def test_an_epoch_visits_every_record_once(sizes: list[int], buffer: int, seed: 
 
 @given(sizes, buffers, seeds)
 def test_it_can_be_entered_at_every_block(sizes: list[int], buffer: int, seed: int) -> None:
-    """The rest is the same, into the epochs that follow."""
+    """Through a checkpoint's tensors; the rest is the same, into the epochs that follow."""
     stream = Numbered(sizes, buffer)
     straight = list(islice(blocks(stream, seed=seed, mark=Mark()), 12))
     for number, block in enumerate(straight):
-        assert list(islice(blocks(stream, seed=seed, mark=block.mark), 12 - number)) == straight[number:]
+        mark = Mark.of(block.mark.tensors())
+        assert mark == block.mark
+        assert list(islice(blocks(stream, seed=seed, mark=mark), 12 - number)) == straight[number:]
 
 
 @given(sizes, buffers, seeds)
@@ -88,37 +90,6 @@ def test_blocks_are_shuffled_each_by_itself() -> None:
     stream = Numbered([240], 8)
     shuffles = {tuple(n % 8 for _, n in names([block])) for block in epoch(stream, 0, seed=1, count=240)}
     assert len(shuffles) == 30
-
-
-class TestMarks:
-    @given(st.lists(st.integers(1, 20), max_size=8), st.integers(0, 200), st.integers(0, 200))
-    def test_the_last_one_up_to_a_position(self, steps: list[int], position: int, forgotten: int) -> None:
-        """By what a sorted list says; forgetting changes nothing for positions from there on."""
-        marks, positions = Marks(), [0]
-        for step in steps:
-            positions.append(positions[-1] + step)
-            marks.add(Mark(position=positions[-1], epoch=len(positions)))
-        assert marks.last(position=position).position == max(p for p in positions if p <= position)
-        before = marks.last(position=position)
-        marks.forget(before=forgotten)
-        if position >= forgotten:
-            assert marks.last(position=position) == before
-        else:
-            assert marks.last(position=position).position <= position
-
-    @given(st.integers(1, 2**62), st.integers(0, 2**62), st.integers(0, 2**62))
-    def test_through_a_checkpoint(self, position: int, epoch: int, number: int) -> None:
-        mark = Mark(position=position, epoch=epoch, block=3, turn=4, number=number)
-        marks, again = Marks(), Marks()
-        marks.add(mark)
-        again.load(marks.tensors(position=position))
-        assert again.last(position=position) == mark
-        assert again.last(position=position - 1) == Mark()
-
-    def test_nothing_to_keep_of_what_can_be_had_at_once(self) -> None:
-        marks = Marks()
-        marks.add(Mark(position=10))
-        assert marks.tensors(position=9) == {}
 
 
 def test_epochs_and_seeds_differ() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from diffloom.errors import DataError
@@ -22,14 +23,15 @@ from diffloom.process import keyed_generator
 from diffloom.training.batch import Batch, Item, Unfit, Wanted, collated
 from diffloom.training.feed import ATTEMPTS, begin_worker
 from diffloom.training.split import Split
-from diffloom.training.stream_order import Block, Marks, Record, blocks
+from diffloom.training.stream_order import Block, Mark, Record, blocks
 
 
 @dataclass(kw_only=True)
 class StreamFeed:
     """The batches of a run that is trained from a stream.
 
-    The order, and so the run, is a function of the seed and the data.
+    The order, and so the run, is a function of the seed and the data. What a checkpoint keeps of it, `state`, only
+    spares reading what was read before.
     """
 
     stream: Stream
@@ -44,8 +46,8 @@ class StreamFeed:
     """Processes that decode ahead; 0 decodes in this one."""
     pinned: bool = False
     """Whether pictures lie where a GPU can fetch them by itself."""
-    marks: Marks = field(default_factory=Marks)
-    """Where the stream can be entered; kept up to date for checkpoints."""
+    began: Mark = field(default_factory=Mark)
+    """Where a checkpoint says that the stream can be entered."""
     _held: deque[Block] = field(init=False, default_factory=deque)
     """The blocks from which records may still be wanted."""
 
@@ -76,6 +78,12 @@ class StreamFeed:
             self._forget(before=batch.positions[0] // self.split.batch_size * self.split.batch_size)
             yield batch
 
+    def state(self, *, step: int) -> dict[str, Tensor]:
+        """Where to enter the stream to go on after a step, which must not lie before the last one given out."""
+        position = step * self.split.batch_size
+        marks = [block.mark for block in self._held if block.mark.position <= position]
+        return (marks[-1] if marks else self.began).tensors()
+
     @property
     def _decoder(self) -> _Decoder:
         return _Decoder(self.stream, self.seed, Wanted(self.keys, self.shape))
@@ -91,7 +99,8 @@ class StreamFeed:
 
     def _read(self, position: int) -> Iterator[_Placed]:
         """The records from a position on. While those of one block are taken, a thread reads the next."""
-        following = blocks(self.stream, seed=self.seed, mark=self.marks.last(position=position))
+        mark = self.began if self.began.position <= position else Mark()
+        following = blocks(self.stream, seed=self.seed, mark=mark)
         self._held.clear()
         with ThreadPoolExecutor(1, thread_name_prefix="stream") as thread:
             ahead = thread.submit(next, following)
@@ -101,7 +110,6 @@ class StreamFeed:
                 if block.end <= position:
                     continue
                 self._held.append(block)
-                self.marks.add(block.mark)
                 for place in range(max(position - block.mark.position, 0), len(block.records)):
                     yield _Placed(block.mark.position + place, block.records[place])
 
@@ -127,7 +135,6 @@ class StreamFeed:
 
     def _forget(self, *, before: int) -> None:
         """Let go of blocks that end before a position."""
-        self.marks.forget(before=before)
         while self._held and self._held[0].end <= before:
             self._held.popleft()
 

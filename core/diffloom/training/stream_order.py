@@ -46,35 +46,15 @@ class Mark:
     number: int = 0
     """How many records of the next one were."""
 
+    def tensors(self) -> dict[str, Tensor]:
+        """For a checkpoint."""
+        return {"mark": torch.tensor(astuple(self))}
 
-class Marks:
-    """Where a stream can be entered: what a checkpoint keeps of the data. It only spares reading."""
-
-    def __init__(self) -> None:
-        self._marks = [Mark()]
-
-    def add(self, mark: Mark) -> None:
-        """Take in the next one."""
-        self._marks.append(mark)
-
-    def last(self, *, position: int) -> Mark:
-        """The last one up to a position; the stream's beginning where that is not known any more."""
-        return next((mark for mark in reversed(self._marks) if mark.position <= position), Mark())
-
-    def forget(self, *, before: int) -> None:
-        """Let go of those that are not the last one up to this position, or to one behind it."""
-        kept = self.last(position=before)
-        self._marks = [kept, *(mark for mark in self._marks if mark.position > before)]
-
-    def tensors(self, *, position: int) -> dict[str, Tensor]:
-        """For a checkpoint at this position: nothing where there is nothing to spare."""
-        mark = self.last(position=position)
-        return {"mark": torch.tensor(astuple(mark))} if mark.position else {}
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Begin with what `tensors` gave."""
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Mark:
+        """What `tensors` gave."""
         position, epoch, block, turn, number = tensors["mark"].tolist()
-        self._marks = [Mark(position=position, epoch=epoch, block=block, turn=turn, number=number)]
+        return cls(position=position, epoch=epoch, block=block, turn=turn, number=number)
 
 
 @dataclass(frozen=True)
