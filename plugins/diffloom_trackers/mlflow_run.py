@@ -33,14 +33,13 @@ class MlflowRun:
         self._entities = imported("mlflow.entities", extra="mlflow")
         folder = run.folder / "mlflow"
         folder.mkdir(exist_ok=True)
-        uri, artifacts = config.tracking_uri, None
-        if uri is None and not mlflow.is_tracking_uri_set():
-            imported("sqlalchemy", extra="mlflow")
-            here = folder.resolve()
-            uri, artifacts = f"sqlite:///{here / 'mlflow.db'}", (here / "artifacts").as_uri()
+        own = config.tracking_uri is None and not mlflow.is_tracking_uri_set()
+        uri = f"sqlite:///{folder.resolve() / 'mlflow.db'}" if own else config.tracking_uri
         try:
             self._client = mlflow.MlflowClient(tracking_uri=uri)
-            self._run_id = self._begun(folder / "run.json", config, run, artifacts)
+            self._run_id = self._begun(
+                folder / "run.json", "here" if own else self._client.tracking_uri, config, run
+            )
             self._told, self._shown = self._told_before()
             self._parameters(run)
         except mlflow.exceptions.MlflowException as error:
@@ -69,16 +68,17 @@ class MlflowRun:
         self._client.set_tag(self._run_id, "ended", reason)
         self._client.set_terminated(self._run_id, STATUSES[reason])
 
-    def _begun(self, written: Path, config: MLflow, run: RunInfo, artifacts: str | None) -> str:
-        """The run's id there: that of an earlier session, or of a run made now."""
+    def _begun(self, written: Path, place: str, config: MLflow, run: RunInfo) -> str:
+        """The run's id at a place, which is `here` in a folder that may move: an earlier session's, or a new one's."""
         ids: dict[str, str] = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
-        place = self._client.tracking_uri if artifacts is None else "here"  # a run folder may move
         if place in ids:
             self._client.update_run(ids[place], status="RUNNING")
             return ids[place]
         experiment = self._client.get_experiment_by_name(config.experiment)
         experiment_id = (
-            self._client.create_experiment(config.experiment, artifact_location=artifacts)
+            self._client.create_experiment(
+                config.experiment, artifact_location=_beside_database(self._client.tracking_uri)
+            )
             if experiment is None
             else experiment.experiment_id
         )
@@ -107,3 +107,12 @@ class MlflowRun:
             if before.get(name, value) != value:
                 self._client.set_tag(self._run_id, f"changed.{name}", value)
         self._client.log_text(self._run_id, run.config, "config.resolved.yaml")
+
+
+def _beside_database(uri: str) -> str | None:
+    """Where the pictures of a database in a file go: beside it, not into whatever folder the command was called in. A
+    server knows better itself.
+    """
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///")).resolve().with_name("artifacts").as_uri()

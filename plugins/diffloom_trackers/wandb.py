@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, Self
 
 from diffloom import RunInfo
 from diffloom.kinds import Tracker, Tracking
@@ -27,6 +29,11 @@ class WeightsAndBiases(Tracker):
     mode: Literal["online", "offline"] | None = None
     """`offline` writes into `wandb/` in the run folder, for `wandb sync` to send later; null does as WANDB_MODE says,
     and goes online where it says nothing."""
+
+    @classmethod
+    def specimens(cls, folder: Path) -> Iterable[Self]:
+        """Offline: nothing is sent."""
+        return (cls(mode="offline", tags=("specimen",)),)
 
     def build(self, run: RunInfo) -> Tracking:
         """Begin the run there, or go on with it. Raises DiffloomError where the library is missing or refuses."""

@@ -27,7 +27,8 @@ class History:
 
     def last(self, name: str) -> float | None:
         """A figure's newest value that is a number; None where there is none."""
-        finite = self.columns[name][np.isfinite(self.columns[name])] if name in self.columns else ()
+        column = self.columns.get(name, np.empty(0))
+        finite = column[np.isfinite(column)]
         return float(finite[-1]) if len(finite) else None
 
 
