@@ -15,3 +15,15 @@ class Finding:
     """Its name, one word with hyphens: `ema-frozen`."""
     text: str
     """What was measured, and what to do."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What one check sees at one time; whether it is told, and told again, is `Told`'s to decide."""
+
+    cause: str
+    text: str
+    figure: float
+    """How bad it is: above 0, and larger is worse."""
+    about: str = ""
+    """Which layer, average or condition, where there are several."""
