@@ -27,4 +27,5 @@ class DecoupledSGD(torch.optim.SGD):
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if group["decay"] and moved:
                 torch._foreach_mul_(moved, 1 - group["lr"] * group["decay"])
-        return super().step(closure)
+        loss: float | None = super().step(closure)
+        return loss

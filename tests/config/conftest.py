@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from diffloom.kinds import (
     EMA,
@@ -166,6 +166,27 @@ class AdamW(Unbuilt, Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
 
 
+class Whole(Unbuilt, Optimizer):
+    """Measures all weights together."""
+
+    name = "whole"
+    shardable: ClassVar[bool] = False
+
+
+class Falling(LRSchedule):
+    """Down to nothing at the end, from a point of its own."""
+
+    name = "falling"
+    last_steps: PositiveInt = 10
+
+    def shape(self, step: int, *, steps: int) -> float:
+        return min(1.0, (steps - step) / self.last_steps)
+
+    def check(self, *, steps: int) -> None:
+        if self.last_steps > steps:
+            raise ValueError(f"it falls for {self.last_steps} of {steps} steps")
+
+
 class Constant(LRSchedule):
     """The same all along."""
 
@@ -185,6 +206,20 @@ class Exponential(EMA):
 
     def remaining(self, step: int, *, batch_size: int) -> float:
         return self.decay
+
+
+class Square(EMA):
+    """Forgets as a power of the step."""
+
+    name = "square"
+    gamma: PositiveFloat = 1.0
+
+    @property
+    def exponent(self) -> float:
+        return self.gamma
+
+    def remaining(self, step: int, *, batch_size: int) -> float:
+        return float((1 - 1 / step) ** (self.gamma + 1))
 
 
 class Leading(TimeSpacing):
@@ -285,7 +320,20 @@ def registry_of(**distributions: list[Any]) -> Registry:
 
 
 OURS = [Pixel, Latent, Label, Words, Net, Linear, Epsilon, FixedSmall, Learned, Simple, Leading, Trailing]
-OURS += [Lp, Rival, Ddim, Ancestral, ClassifierFree, Folder, AdamW, Constant, Exponential]
+OURS += [
+    Lp,
+    Rival,
+    Ddim,
+    Ancestral,
+    ClassifierFree,
+    Folder,
+    AdamW,
+    Whole,
+    Constant,
+    Falling,
+    Exponential,
+    Square,
+]
 
 
 @pytest.fixture(scope="session")

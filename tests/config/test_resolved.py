@@ -109,6 +109,7 @@ def test_resolved_text(registry: Registry, complete: str) -> None:
 image:
   size: 8
   channels: 1
+  buckets: null
 space:
   type: diffloom/pixel
 weights: null

@@ -73,7 +73,7 @@ def optimizer_tensors(
     Tensors are as they are (sharded ones too), numbers are tensors of their own. What a group holds beside those
     (pairs, words, null) is configuration. Raises PluginError for a state that is neither.
     """
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         for slot, value in optimizer.state.get(parameter, {}).items():
             if not isinstance(value, Tensor | int | float):

@@ -12,6 +12,7 @@ from torch import Tensor
 from diffloom import config
 from diffloom.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
 from diffloom.config.document import Train
+from diffloom.config.part import part
 from diffloom.errors import RunError
 from diffloom.kinds import EMA
 from diffloom.registry import Registry
@@ -42,7 +43,7 @@ def reconstruct(
     Raises ConfigError for a width that no power function has, RunError where the run has no snapshot of that step,
     and CheckpointError for one that is damaged.
     """
-    wanted = config.part("ema", f"{{type: diffloom/power, sigma_rel: {sigma_rel!r}}}", registry=registry)
+    wanted = part("ema", f"{{type: diffloom/power, sigma_rel: {sigma_rel!r}}}", registry=registry)
     assert isinstance(wanted, EMA)
     assert wanted.exponent is not None
     saved = Snapshots(run).saved()
