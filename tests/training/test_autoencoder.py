@@ -174,10 +174,10 @@ def test_stopped(
     """Before the rival has begun, as it begins, and after: in the middle of a row, and on a checkpoint (3, 6, 9)."""
     take = Loop._step
 
-    def step_until(loop: Loop, batch: object) -> None:
+    def step_until(loop: Loop, batch: Any) -> Any:
         if loop.state.step == stop:
             raise InterruptedError
-        take(loop, batch)
+        return take(loop, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", step_until)

@@ -47,10 +47,10 @@ def test_a_resumed_run_ends_with_the_same_bits(
     """Stopped without warning, before and after the checkpoint of step 7; the history of losses decides the times."""
     take = Loop._step
 
-    def step_until(loop: Loop, batch: object) -> None:
+    def step_until(loop: Loop, batch: Any) -> Any:
         if loop.state.step == stop:
             raise InterruptedError
-        take(loop, batch)
+        return take(loop, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", step_until)

@@ -16,7 +16,7 @@ from diffloom.checkpoint import open_checkpoint
 from diffloom.errors import NonFiniteLossError
 from diffloom.process import Draws
 from diffloom.training import Trained
-from diffloom.training.ema import EMA
+from diffloom.training.ema import Average
 from diffloom.training.run_folder import RunFolder
 
 TrainTiny = Callable[..., Trained]
@@ -94,9 +94,8 @@ def test_nan_stops_the_run(tmp_path: Path, train_tiny: TrainTiny, log_every: int
     assert latest is not None
     bad = open_checkpoint(latest).step + 1
     assert 2 <= bad <= 10  # 40 examples in batches of 4: met within the first epoch
-    assert str(caught.value) == (
-        f"step {bad}: the loss or its gradient is NaN or infinite; the last good checkpoint is {latest}. Try a smaller "
-        "train.lr, a longer train.lr_schedule.warmup_steps, a smaller train.grad_clip, or look for broken examples in the data"
+    assert str(caught.value).startswith(
+        f"step {bad}: the loss or its gradient is NaN or infinite; the last good checkpoint is {latest}. The picture of "
     )
     assert caught.value.exit_code == 3
     for group in ("weights", "ema", "optimizer"):
@@ -109,8 +108,8 @@ def test_nan_stops_the_very_step(
 ) -> None:
     """On the CPU, where looking costs nothing, no step follows the bad one."""
     taken: list[int] = []
-    update = EMA.update
-    monkeypatch.setattr(EMA, "update", lambda ema, step: (taken.append(step), update(ema, step)))
+    update = Average.update
+    monkeypatch.setattr(Average, "update", lambda ema, step: (taken.append(step), update(ema, step)))
     use = ("data.examples=40", "data.nan_at=3", "train.log_every=100", "train.sample_every=null")
     with pytest.raises(NonFiniteLossError, match=r"^step (\d+)") as caught:
         train_tiny(tmp_path / "run", *use, "train.checkpoint_every=100")

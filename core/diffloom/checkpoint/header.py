@@ -1,7 +1,7 @@
 """What a checkpoint says of itself, read without torch and without touching a single weight.
 
 Ours is a safetensors file with one metadata entry, `diffloom`: a JSON text with the fields of `Header`, and
-their SHA-256.
+their SHA-256. A sharded one is a folder of safetensors files, and that text is in a file beside them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ FORMAT = 1
 """Version of the layout; readers refuse files with a larger one."""
 KEY = "diffloom"
 """Our entry of the safetensors metadata."""
+MANIFEST = "diffloom.json"
+"""The file of a sharded checkpoint that holds its header; written last."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class Header:
     """SHA-256 of each group of tensors, by the group's name: `weights`, `ema`, `frozen`, `optimizer`, ..."""
     names: tuple[str, ...] = ()
     """The tensors' names, each `group/name`."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Of a sharded checkpoint: SHA-256 of each file by its name. `digests` are then made of these and the group's name,
+    since no process has had a whole group."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of tensors, sorted."""
+        return tuple(sorted(self.digests))
 
     def to_json(self) -> str:
         """The metadata entry."""
@@ -46,6 +56,8 @@ class Header:
             "version": self.version,
             "digests": dict(sorted(self.digests.items())),
         }
+        if self.files:
+            fields |= {"files": dict(sorted(self.files.items())), "names": list(self.names)}
         return json.dumps({**fields, "sha256": _digest(fields)})
 
 
@@ -56,11 +68,26 @@ def read_header(path: str | Path) -> Header:
     diffloom's, or written by a newer diffloom.
     """
     path = Path(path)
+    if is_sharded(path):
+        return _parse(path, {KEY: _manifest(path)}, None)
     stored = read_stored(path)
     return _parse(path, stored.metadata, tuple(stored.tensors))
 
 
-def _parse(path: Path, metadata: Mapping[str, str], names: tuple[str, ...]) -> Header:
+def is_sharded(path: Path) -> bool:
+    """Whether a path is a sharded checkpoint."""
+    return (path / MANIFEST).is_file()
+
+
+def _manifest(path: Path) -> str:
+    try:
+        return (path / MANIFEST).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: its diffloom header is damaged: {error}; {REMEDY}") from error
+
+
+def _parse(path: Path, metadata: Mapping[str, str], names: tuple[str, ...] | None) -> Header:
+    """`names` are the tensors that are stored; None where the header lists them itself."""
     if KEY not in metadata:
         raise CheckpointError(
             f"{path}: is a safetensors file of another program: it has no diffloom header; "
@@ -75,7 +102,9 @@ def _parse(path: Path, metadata: Mapping[str, str], names: tuple[str, ...]) -> H
                 f"up to format {FORMAT}; update with `pip install -U diffloom`"
             )
         intact = fields.pop("sha256") == _digest(fields)
-        header = Header(fields["step"], fields["config"], version, digests, names)
+        if names is None:
+            names = tuple(fields["names"])
+        header = Header(fields["step"], fields["config"], version, digests, names, fields.get("files", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CheckpointError):
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from diffloom.checkpoint.digest import tensors_digest
 from diffloom.checkpoint.header import Header, read_header
+from diffloom.checkpoint.shares import counterpart, read_shares, share
 from diffloom.checkpoint.stored import REMEDY
 from diffloom.errors import CheckpointError
 
@@ -39,10 +42,12 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: has no group {group!r}; it has {there}")
         return self.header.digests[group]
 
-    def group(self, group: str) -> dict[str, Tensor]:
+    def group(self, group: str, *, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """One group's tensors by name, on the CPU. The rest of the file is not read.
 
-        Raises CheckpointError when there is no such group, or when it does not match its digest.
+        Of a tensor that has the name (or, for an optimiser's, the weight's) and the shape of a sharded one in `like`,
+        this process's share is given. Raises CheckpointError when there is no such group, or when it does not match its
+        digest.
         """
         wanted, prefix = self.digest(group), f"{group}/"
         try:
@@ -58,7 +63,10 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.path}: is damaged: its group {group!r} does not match its digest; {REMEDY}"
             )
-        return tensors
+        return {
+            name: tensor if (model := counterpart(name, tensor.shape, like)) is None else share(tensor, model)
+            for name, tensor in tensors.items()
+        }
 
     def model_digest(self, weights: str = "ema") -> str:
         """SHA-256 of all that `tensors` gives: of the group alone, or, where parts are frozen, of both digests."""
@@ -66,11 +74,40 @@ class Checkpoint:
             return self.digest(weights)
         return hashlib.sha256(f"{self.digest('frozen')} {self.digest(weights)}".encode()).hexdigest()
 
-    def tensors(self, weights: str = "ema") -> dict[str, Tensor]:
+    def tensors(self, weights: str = "ema", *, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """The whole model's state: its `ema` (averaged) or `weights` (as last trained), and its `frozen`."""
-        return {**self.group("frozen"), **self.group(weights)}
+        return {**self.group("frozen"), **self.group(weights, like=like)}
+
+
+@dataclass(frozen=True)
+class ShardedCheckpoint(Checkpoint):
+    """One whose tensors lie in shares in several files, written by several processes; any number of them reads it, one
+    without a process group too."""
+
+    def group(self, group: str, *, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        self.digest(group)
+        self._intact  # noqa: B018 - once for all groups
+        return read_shares(self.path, prefix=f"{group}/", names=self.header.names, like=like)
+
+    @cached_property
+    def _intact(self) -> bool:
+        """True. Raises CheckpointError when a file is missing or does not match its digest."""
+        for name, wanted in self.header.files.items():
+            try:
+                with (self.path / name).open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise CheckpointError(
+                    f"{self.path / name}: cannot be read: {error.strerror}; {REMEDY}"
+                ) from error
+            if found != wanted:
+                raise CheckpointError(
+                    f"{self.path / name}: is damaged: it does not match its digest; {REMEDY}"
+                )
+        return True
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """Open a checkpoint. Raises CheckpointError as `read_header` does."""
-    return Checkpoint(path=Path(path), header=read_header(path))
+    path, header = Path(path), read_header(path)
+    return ShardedCheckpoint(path, header) if header.files else Checkpoint(path, header)

@@ -26,9 +26,9 @@ def save_whole(path: Path, tensors: dict[str, Tensor], *, metadata: Mapping[str,
         save_file(tensors, hidden / path.name, metadata=dict(metadata))
         # safetensors makes files for their owner alone; this one is as open as the folder it was made in.
         (hidden / path.name).chmod(hidden.stat().st_mode & 0o666)
-        _sync(hidden / path.name)
+        synced(hidden / path.name)
         (hidden / path.name).rename(path)
-        _sync(path.parent)
+        synced(path.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
@@ -39,7 +39,8 @@ def remove_unfinished(folder: Path) -> None:
         shutil.rmtree(hidden)
 
 
-def _sync(path: Path) -> None:
+def synced(path: Path) -> None:
+    """Return when a file's contents, or a folder's list of names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -36,12 +36,17 @@ def save_checkpoint(
     try:
         save_whole(path, _unshared(flat), metadata={KEY: header.to_json()})
     except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise CheckpointError(
-            f"{path}: the checkpoint cannot be written: {reason}; free some space or choose another folder "
-            "(earlier checkpoints are untouched)"
-        ) from error
+        raise unwritable(path, error) from error
     return header
+
+
+def unwritable(path: Path, error: BaseException) -> CheckpointError:
+    """What to tell of a checkpoint that could not be written."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return CheckpointError(
+        f"{path}: the checkpoint cannot be written: {reason}; free some space or choose another folder "
+        "(earlier checkpoints are untouched)"
+    )
 
 
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

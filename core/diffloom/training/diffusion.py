@@ -7,6 +7,7 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,8 @@ class DiffusionTask:
     loss: Loss
     """What the objective built."""
     previews: Previews
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Entered around each call of the network; the rest is in float32."""
 
     @property
     def module(self) -> nn.ModuleDict:
@@ -70,7 +73,9 @@ class DiffusionTask:
 
         def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
             times.append(t_B)
-            return pipeline.predict(x_t_BCHW, t_B, condition).to(x_t_BCHW.dtype)
+            with self.autocast():
+                output = pipeline.predict(x_t_BCHW, t_B, condition)
+            return output.to(x_t_BCHW.dtype)
 
         each_B = self.loss(network, x0_BCHW, process=pipeline.process, draws=draws)
         return Losses(each_B, t_B=times[-1].detach())

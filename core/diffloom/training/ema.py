@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from diffloom.kinds import EMA
 
@@ -28,15 +29,21 @@ class Average:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """While entered, the parameters have the averaged values; nothing is copied."""
+        """While entered, the parameters have the averaged values; nothing is copied but shares of weights."""
         self._swap()
         try:
             yield
         finally:
             self._swap()
 
+    @torch.no_grad()
     def _swap(self) -> None:
         for index, parameter in enumerate(self._parameters):
             average: Tensor = self._averages[index]
-            self._averages[index] = parameter.data
-            parameter.data = average
+            if isinstance(average, DTensor):  # FSDP holds on to the memory of its shares
+                own = parameter.detach().clone()
+                parameter.copy_(average)
+                average.copy_(own)
+            else:
+                self._averages[index] = parameter.data
+                parameter.data = average

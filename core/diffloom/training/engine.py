@@ -1,47 +1,43 @@
-"""Where a run computes: accelerate's processes and devices as the loop sees them."""
+"""Where a run computes, and in what precision: devices and processes as the loop sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
 
 from diffloom.config.document import Train
-from diffloom.device import usable_device
-from diffloom.process import Draws
-from diffloom.training.feed import Batch
+from diffloom.errors import ConfigError, Problem
+from diffloom.training.parallel import Copies, Parallel, Shares, Whole
+from diffloom.training.precision import autocast
+from diffloom.training.processes import Processes
 from diffloom.training.split import Split
-from diffloom.training.task import Losses, Task
-
-
-class LossModule(nn.Module):
-    """All that is trained, with the loss as its forward pass: what data parallelism and sharding wrap."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__()
-        self.parts = task.module
-        self.beside = task.beside
-        self._task = (task,)  # outside the tree of modules
-
-    def forward(self, batch: Batch, draws: Draws, step: int) -> Losses:
-        return self._task[0].losses(batch, draws, step=step)
+from diffloom.training.task import Task
 
 
 class Engine:
-    """The processes of a run, seen from one of them."""
+    """The processes of a run, seen from one of them.
+
+    Raises ConfigError for what cannot be trained so, and DiffloomError for a device that cannot be used.
+    """
 
     def __init__(self, train: Train, *, device: torch.device | str | None = None) -> None:
-        self.device = usable_device(device)
-        self._accelerator = Accelerator(cpu=self.device.type == "cpu")
+        if train.parallel == "sharded" and train.precision == "fp16":
+            raise ConfigError(
+                [Problem("train.precision", "fp16 needs loss scaling, which sharded weights lack; take bf16")]
+            )
+        self.processes = Processes(device)
         self._train = train
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.processes.device
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes the run folder."""
-        return bool(self._accelerator.is_main_process)
+        return self.processes.is_main
 
     @property
     def split(self) -> Split:
@@ -49,15 +45,16 @@ class Engine:
         return Split(
             batch_size=self._train.batch_size,
             micro_batch_size=self._train.micro_batch_size,
-            process=self._accelerator.process_index,
-            processes=self._accelerator.num_processes,
+            process=self.processes.index,
+            processes=self.processes.count,
         )
 
-    @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """While entered, networks compute in the run's precision."""
-        yield
+    def autocast(self) -> AbstractContextManager[object]:
+        """While entered, networks compute in the run's precision; enter it anew for each call of a network."""
+        return autocast(self._train.precision, self.device)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradient of a pass."""
-        loss.backward()  # type: ignore[no-untyped-call]
+    def parallel(self, task: Task) -> Parallel:
+        """The task's weights as this process holds them; to be called before the optimiser is built."""
+        if self.processes.count == 1:
+            return Whole(task)
+        return (Shares if self._train.parallel == "sharded" else Copies)(task, self.processes)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from diffloom.config import AnyDocument, Document, lint
 from diffloom.config.document import Train
 from diffloom.errors import ConfigError, DataError, Problem
-from diffloom.kinds import Conditioner, DataInfo, Examples, Stream, Weighted
-from diffloom.process import keyed_generator
+from diffloom.kinds import Conditioner, Data, DataInfo, Examples, Stream, Weighted
 from diffloom.registry import did_you_mean
 from diffloom.training.beginning import Beginning
 from diffloom.training.buckets import Buckets
 from diffloom.training.defaults import with_defaults
+from diffloom.training.readable import readable
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,14 @@ def prepare(document: AnyDocument) -> Prepared:
     Raises ConfigError when the configuration has no `data` or no `train`, and DataError when there are no examples,
     or when a conditioner cannot take what they give.
     """
-    if document.data is None or document.train is None:
-        lacking = [name for name in ("data", "train") if getattr(document, name) is None]
-        raise ConfigError([Problem(name, f"training needs a `{name}:` section") for name in lacking])
-    source = document.data.build(image=document.image.info)
+    data, train = require_sections(document)
+    source = data.build(image=document.image.info)
     if isinstance(document, Document):
         source = with_defaults(source, document)
     stream = source if isinstance(source, Stream) else None
     examples = Beginning(source) if isinstance(source, Stream) else source
     if len(examples) == 0:
         raise DataError("data: there are no examples")
-    train = document.train
     if isinstance(document, Document):
         document = _learned(document, examples, seed=train.seed)
     buckets = Buckets.of(document.image.info, examples.info)
@@ -55,9 +52,17 @@ def prepare(document: AnyDocument) -> Prepared:
     return Prepared(document, train, examples, stream, buckets)
 
 
+def require_sections(document: AnyDocument) -> tuple[Data, Train]:
+    """What only training needs. Raises ConfigError when the configuration has no `data` or no `train`."""
+    if document.data is None or document.train is None:
+        lacking = [name for name in ("data", "train") if getattr(document, name) is None]
+        raise ConfigError([Problem(name, f"training needs a `{name}:` section") for name in lacking])
+    return document.data, document.train
+
+
 def _learned(document: Document, examples: Examples, *, seed: int) -> Document:
     """The document with its conditioners completed by what the data know."""
-    first = examples.example(0, keyed_generator(seed, 0, 0, "example")).conditions
+    first = readable(examples, 0, seed=seed, purpose="example").conditions
     learned = {}
     for key, conditioner in document.conditioners.items():
         if key not in first:

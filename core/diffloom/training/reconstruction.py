@@ -6,7 +6,8 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -22,6 +23,7 @@ from diffloom.kinds import Codec, Criterion, Examples, Judge, TrainableCodec
 from diffloom.nn import key_dropout
 from diffloom.process import Draws, Step, keyed_generator
 from diffloom.training.feed import Batch
+from diffloom.training.readable import readable
 from diffloom.training.task import Losses
 
 SHOWN, COLUMNS = 16, 8
@@ -37,6 +39,8 @@ class ReconstructionTask:
     """`space` and `criteria`."""
     examples: Examples
     seed: int
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Entered around the autoencoder's calls; criteria judge in float32."""
 
     @property
     def beside(self) -> nn.ModuleDict:
@@ -63,7 +67,13 @@ class ReconstructionTask:
         2022, eq. 25), divided by how many values a picture has, so that it does not grow with its size."""
         key_dropout(self.module, draws)
         images_BCHW = batch.images_BCHW.to(self.device, non_blocking=True)
-        made = cast(TrainableCodec, self.module["space"]).reconstruct(images_BCHW, draws=draws)
+        with self.autocast():
+            made = cast(TrainableCodec, self.module["space"]).reconstruct(images_BCHW, draws=draws)
+        made = replace(
+            made,
+            reconstructed_BCHW=made.reconstructed_BCHW.to(images_BCHW.dtype),
+            regularisation_B=made.regularisation_B.to(images_BCHW.dtype),
+        )
         share = self.document.autoencoder.regularisation / images_BCHW[0].numel()
         each_B = share * made.regularisation_B
         so_far = torch.zeros((), device=self.device)
@@ -116,8 +126,7 @@ class ReconstructionTask:
         return pictures.grid(rows, columns=COLUMNS, tile_px=64), recipe
 
     def _picture(self, index: int) -> Tensor:
-        rng = keyed_generator(self.seed, index, 0, "preview")
-        return torch.from_numpy(self.examples.example(index, rng).image_CHW)
+        return torch.from_numpy(readable(self.examples, index, seed=self.seed, purpose="preview").image_CHW)
 
 
 def assemble_autoencoder(document: AutoencoderDocument, *, seed: int) -> nn.ModuleDict:

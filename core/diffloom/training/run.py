@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import yaml
-from torch import nn
 
 from diffloom import config
-from diffloom.assembly import assemble
 from diffloom.checkpoint import open_checkpoint
-from diffloom.config import AutoencoderDocument, Document, Resolved
+from diffloom.config import Resolved
 from diffloom.config.plain import plain
 from diffloom.hooks import RunInfo
-from diffloom.initial import fill_from_files
-from diffloom.kinds import Examples
-from diffloom.latents.cache import open_cache
-from diffloom.latents.unit_scale import EXAMPLES, require_unit_scale
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
-from diffloom.process import Draws
 from diffloom.sentinel import Watch
 from diffloom.training.changes import changes, require_resumable
-from diffloom.training.defaults import with_defaults
-from diffloom.training.diffusion import DiffusionTask, built_loss
 from diffloom.training.engine import Engine
 from diffloom.training.environment import begin_session
 from diffloom.training.faults import faults_told
-from diffloom.training.feed import Feed
 from diffloom.training.findings import FindingsFile
 from diffloom.training.interrupt import Interrupt, TrainingInterrupted
+from diffloom.training.journal import Journal, RunJournal, Silence
 from diffloom.training.loop import Loop
 from diffloom.training.metrics import MetricsFile
-from diffloom.training.preparation import Prepared, prepare
-from diffloom.training.previews import Previews
+from diffloom.training.opening import Opening
+from diffloom.training.parallel import Parallel
+from diffloom.training.precision import products
+from diffloom.training.preparation import Prepared, prepare, require_sections
 from diffloom.training.progress import Progress, Silent
-from diffloom.training.reconstruction import ReconstructionTask, assemble_autoencoder
 from diffloom.training.run_folder import RunFolder
-from diffloom.training.split import Split
+from diffloom.training.saving import Saving
 from diffloom.training.state import TrainState
 from diffloom.training.step import OptimizerStep
-from diffloom.training.task import Task
 from diffloom.training.tracking import Trackers
 from diffloom.training.witness import Fed, Witness
 
@@ -72,24 +63,40 @@ def train(
     """Train the model of a configuration in a new run folder, or go on with one (`resume`).
 
     `plugins` are those the configuration was read with (the installed ones); `device` is CUDA where there is any;
-    a `witness` sees what the run goes on from and what it is fed.
+    a `witness` sees what the run goes on from and what it is fed. Where a launcher has begun several processes
+    (`torchrun`, `accelerate launch`), each calls this, and together they are one run.
     Raises DiffloomError for what the user can mend, NonFiniteLossError when the loss explodes, and
-    TrainingInterrupted, a KeyboardInterrupt, after Ctrl-C or SIGTERM, when everything up to there is saved.
+    TrainingInterrupted, a KeyboardInterrupt, after Ctrl-C or SIGTERM, when everything up to there is saved. Of several
+    processes one raises, and the others end with EndedElsewhere, a SystemExit.
     """
     run = RunFolder(folder)
-    run.require(resume=resume)
-    prepared = prepare(resolved.document)
-    engine = Engine(prepared.train, device=device)
-    place = engine.device
-    lock = run.hold()
-    try:
-        run.require(resume=resume)  # again, now that no other process can be at it
-        # The caller's generators stay as they are.
-        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []), faults_told(run):
-            session = _Session(run, prepared, plugins or load_plugins(), progress or Silent(), engine, witness)
-            session.go(resolved)
-    finally:
-        lock.release()
+    _, settings = require_sections(resolved.document)
+    engine = Engine(settings, device=device)
+    processes = engine.processes
+    with processes.closed_after(run), faults_told(run):
+        with processes.together():
+            if processes.is_main:
+                run.require(resume=resume)
+        prepared = processes.main_first(lambda: prepare(resolved.document))
+        with processes.together():
+            lock = run.hold() if processes.is_main else None
+        try:
+            with processes.together():
+                if processes.is_main:
+                    run.require(resume=resume)  # again, now that no other process can be at it
+            place = engine.device
+            # The caller's generators stay as they are.
+            with (
+                torch.random.fork_rng(devices=[place] if place.type == "cuda" else []),
+                products(prepared.train.precision),
+            ):
+                session = _Session(
+                    run, prepared, plugins or load_plugins(), progress or Silent(), engine, witness
+                )
+                session.go(resolved)
+        finally:
+            if lock is not None:
+                lock.release()
     last = prepared.train.steps
     return Trained(folder=run.path, step=last, checkpoint=run.checkpoint(last))
 
@@ -107,47 +114,51 @@ class _Session:
 
     def go(self, resolved: Resolved) -> None:
         """Take the run from where it is to its end."""
-        run, train = self.run, self.prepared.train
-        run.remove_leftovers()
-        if run.is_begun:
-            self._require_same()
-        if run.is_finished(steps=train.steps, sampled=train.sample_every is not None):
-            self.progress.line(
-                f"{run.path}: finished already, after step {train.steps}: nothing is left to do"
-            )
+        run, train, processes = self.run, self.prepared.train, self.engine.processes
+        with processes.together():
+            if processes.is_main:
+                run.remove_leftovers()
+                if run.is_begun:
+                    self._require_same()
+        if self._is_finished():
+            self._line(f"finished already, after step {train.steps}: nothing is left to do")
             return
-        device = self.engine.device
-        state = self._state(self._task(device))
-        feed = self._feed(state.task)
-        if state.step == 0:
-            self._require_unit_scale(state.task, feed)
-        text = config.to_yaml(self.prepared.document, self.plugins.registry)
-        run.write_configs(given=resolved.given, resolved=text)
-        info = RunInfo(run.path, text, state.step, train.steps)
-        observers = Observers(self.plugins.manager, info)
-        trackers = Trackers(train.trackers, info)
-        metrics = MetricsFile(run.metrics, step=state.step)
-        self.progress.line(f"{run.path}: at step {state.step} of {train.steps}, on {device}")
-        record = begin_session(
-            run.path,
-            resolved,
-            self.prepared,
-            first_step=state.step,
-            device=device,
-            processes=self.engine.split.processes,
-        )
+        opening = Opening(self.prepared, self.plugins, self.engine)
+        latest = run.latest()
+        task = processes.main_first(lambda: opening.task(filled=latest is None))
+        parallel = self.engine.parallel(task)
+        with processes.together():
+            state = TrainState(task, train)
+            checkpoint = None if latest is None else open_checkpoint(latest)
+            if checkpoint is not None:
+                state.load(checkpoint)
+            feed = opening.feed(task, checkpoint)
+        with processes.together():
+            text = config.to_yaml(self.prepared.document, self.plugins.registry)
+            if state.step == 0 and processes.is_main:
+                std = opening.unit_scale(task, feed)
+                if std is not None:
+                    self._line(f"the latents' standard deviation is {std:.3g}")
+            journal = self._journal(resolved, text, state.step) if processes.is_main else Silence()
+        self._line(f"at step {state.step} of {train.steps}, {self.engine.split} on {self.engine.device}")
         reason = "failed"
-        observers.run_start()
-        self.progress.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
+        journal.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
         try:
             with Interrupt() as interrupt:
                 self._loop(
                     state=state,
-                    feed=feed if self.witness is None else self.witness(state, feed, text),
-                    text=text,
-                    metrics=metrics,
-                    observers=observers,
-                    trackers=trackers,
+                    fed=feed if self.witness is None else self.witness(state, feed, text),
+                    saving=Saving(
+                        run,
+                        train,
+                        config=text,
+                        saved_step=state.step if latest else 0,
+                        processes=processes,
+                        parallel=parallel,
+                        feed=feed,
+                    ),
+                    parallel=parallel,
+                    journal=journal,
                     interrupt=interrupt,
                 ).run()
             reason = "finished"
@@ -155,12 +166,18 @@ class _Session:
             reason = "interrupted"
             raise
         finally:
-            self.progress.end()
-            metrics.close()
-            trackers.close(reason)
-            observers.run_end(state.step, reason)
-            record.end(step=state.step, reason=reason)
-        self.progress.line(f"{run.path}: finished after step {state.step}")
+            journal.end(state.step, reason)
+        self._line(f"finished after step {state.step}")
+
+    def _line(self, text: str) -> None:
+        if self.engine.is_main:
+            self.progress.line(f"{self.run.path}: {text}")
+
+    def _is_finished(self) -> bool:
+        """Whether nothing is left to do, as the main process sees it."""
+        train = self.prepared.train
+        own = self.run.is_finished(steps=train.steps, sampled=train.sample_every is not None)
+        return bool(self.engine.processes.numbers(int(own))[0][0])
 
     def _require_same(self) -> None:
         """Raises RunError when the folder's run has another configuration; tells of changes that are allowed."""
@@ -173,94 +190,47 @@ class _Session:
         for change in found:
             self.progress.line(f"changed since the run began: {change}")
 
-    def _task(self, device: torch.device) -> Task:
-        """What is trained, with fresh weights."""
-        document, examples, seed = self.prepared.document, self.prepared.examples, self.prepared.train.seed
-        if isinstance(document, AutoencoderDocument):
-            module = assemble_autoencoder(document, seed=seed)
-            self._fill_from_files(module)
-            return ReconstructionTask(
-                document=document, module=module.to(device), examples=examples, seed=seed
-            )
-        pipeline = assemble(document, seed=seed, registry=self.plugins.registry)
-        self._fill_from_files(pipeline.module)
-        pipeline.to(device)
-        return DiffusionTask(
-            pipeline, built_loss(pipeline, seed=seed), Previews(pipeline, examples, seed=seed)
+    def _journal(self, resolved: Resolved, text: str, first_step: int) -> RunJournal:
+        """Begin to write: from here on the folder has a run."""
+        run, train = self.run, self.prepared.train
+        run.write_configs(given=resolved.given, resolved=text)
+        info = RunInfo(run.path, text, first_step, train.steps)
+        return RunJournal(
+            metrics=MetricsFile(run.metrics, step=first_step),
+            findings=FindingsFile(run.findings, step=first_step),
+            observers=Observers(self.plugins.manager, info),
+            trackers=Trackers(train.trackers, info),
+            progress=self.progress,
+            record=begin_session(
+                run.path,
+                resolved,
+                self.prepared,
+                first_step=first_step,
+                device=self.engine.device,
+                processes=self.engine.processes.count,
+            ),
         )
-
-    def _fill_from_files(self, module: nn.ModuleDict) -> None:
-        """Weights that the configuration names files for; not where a checkpoint of the run has them all."""
-        if self.run.latest() is None:
-            fill_from_files(self.prepared.document, module, registry=self.plugins.registry)
-
-    def _state(self, task: Task) -> TrainState:
-        """The beginning, or the newest checkpoint."""
-        state = TrainState(task, self.prepared.train)
-        latest = self.run.latest()
-        if latest is not None:
-            state.load(open_checkpoint(latest))
-        return state
-
-    def _feed(self, task: Task) -> Feed:
-        """The examples, or in their place those of a cache, held against the task's own encoder."""
-        document, train = self.prepared.document, self.prepared.train
-        examples: Examples = self.prepared.examples
-        shape: tuple[int, ...] = document.image.info.shape
-        if isinstance(document, Document) and document.latents is not None:
-            cached = open_cache(Path(document.latents), document, task.module["space"], examples)
-            examples, shape = with_defaults(cached, document), cached.shape
-        return Feed(
-            examples=examples,
-            keys=task.conditions,
-            shape=shape,
-            buckets=self.prepared.buckets,
-            seed=train.seed,
-            split=self.engine.split,
-            workers=train.workers,
-            pinned=task.device.type == "cuda",
-        )
-
-    def _require_unit_scale(self, task: Task, feed: Feed) -> None:
-        """Raises ConfigError for latents that no noise schedule is made for, before anything is written."""
-        if not isinstance(task, DiffusionTask) or task.pipeline.document.space.lossless:
-            return
-        near = replace(
-            feed,
-            workers=0,
-            pinned=False,
-            split=Split(batch_size=min(EXAMPLES, self.prepared.train.batch_size)),
-        )
-        steps = -(-EXAMPLES // near.split.batch_size)
-        batches = near.batches(first_step=0, last_step=steps)
-        x0 = (task.x0(batch, Draws.of(feed.seed, batch.positions)) for batch in batches)
-        std = require_unit_scale(x0, channels=task.pipeline.document.space_info.channels)
-        self.progress.line(f"{self.run.path}: the latents' standard deviation is {std:.3g}")
 
     def _loop(
         self,
         *,
         state: TrainState,
-        feed: Fed,
-        text: str,
-        metrics: MetricsFile,
-        observers: Observers,
-        trackers: Trackers,
+        fed: Fed,
+        saving: Saving,
+        parallel: Parallel,
+        journal: Journal,
         interrupt: Interrupt,
     ) -> Loop:
-        train = self.prepared.train
+        train, processes = self.prepared.train, self.engine.processes
         return Loop(
             state=state,
-            optimizer_step=OptimizerStep(state, train, self.engine),
+            optimizer_step=OptimizerStep(state, train, self.engine, parallel),
             train=train,
-            feed=feed,
-            folder=self.run,
-            config=text,
-            metrics=metrics,
-            findings=FindingsFile(self.run.findings, step=state.step),
-            observers=observers,
-            trackers=trackers,
+            feed=fed,
+            saving=saving,
+            journal=journal,
             watch=Watch(train, state, self.engine),
-            progress=self.progress,
             interrupt=interrupt,
+            processes=processes,
+            parallel=parallel,
         )

@@ -2,7 +2,7 @@
 
 config.yaml            the configuration as it was given
 config.resolved.yaml   the same with every default filled in and what the data taught
-checkpoints/           step-00001000.safetensors, the newest few
+checkpoints/           step-00001000.safetensors, the newest few; step-00001000.sharded/ where weights are sharded
 metrics.jsonl          one row of figures every `train.log_every` steps
 findings.jsonl         what the sentinel found, where it found anything
 samples/               step-00001000.png, every `train.sample_every` steps
@@ -12,6 +12,7 @@ snapshots/             of the averages, every `train.snapshot_every` steps
 from __future__ import annotations
 
 import re
+import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from diffloom.training.lock import NAME as LOCK
 from diffloom.training.lock import FolderLock
 from diffloom.training.replacement import SUFFIX, replace_text
 
-CHECKPOINT = re.compile(r"step-(\d{8,})\.safetensors")
+CHECKPOINT = re.compile(r"step-(\d{8,})\.(safetensors|sharded)")
 GIVEN, RESOLVED = "config.yaml", "config.resolved.yaml"
 NEWBORN = frozenset({LOCK, GIVEN, "checkpoints", "samples", "snapshots"})
 """What a run that was killed before its first step may have left, half-written files aside; such a folder counts as
@@ -90,9 +91,9 @@ class RunFolder:
                 for rubbish in folder.glob(pattern):
                     rubbish.unlink()
 
-    def checkpoint(self, step: int) -> Path:
+    def checkpoint(self, step: int, *, in_shares: bool = False) -> Path:
         """Where the checkpoint of a step belongs."""
-        return self.checkpoints / f"step-{step:08d}.safetensors"
+        return self.checkpoints / f"step-{step:08d}.{'sharded' if in_shares else 'safetensors'}"
 
     def picture(self, step: int) -> Path:
         """Where the samples of a step belong."""
@@ -133,6 +134,16 @@ class RunFolder:
                 path.unlink()
 
 
+def _remove(checkpoint: Path) -> None:
+    """A folder first loses its name, so that what a kill leaves of it is no checkpoint."""
+    if not checkpoint.is_dir():
+        checkpoint.unlink()
+        return
+    from diffloom.checkpoint.whole_file import UNFINISHED  # torch's
+
+    shutil.rmtree(checkpoint.rename(checkpoint.with_name(f"{UNFINISHED}{checkpoint.name}")))
+
+
 def _is_stranger(name: str) -> bool:
     """Whether a newborn run's folder would not hold a file of this name."""
     return name not in NEWBORN and not any(fnmatch(name, pattern) for pattern in HALF_WRITTEN)
@@ -147,7 +158,7 @@ def step_of(checkpoint: Path) -> int:
 
 def checkpoint_of(source: Path) -> Path:
     """The checkpoint that a run folder or a checkpoint's own path means. Raises CheckpointError when there is none."""
-    if not source.is_dir():
+    if not source.is_dir() or CHECKPOINT.fullmatch(source.name):
         return source
     latest = RunFolder(source).latest()
     if latest is None:

@@ -48,6 +48,12 @@ class Split:
         first = self.process * count
         return tuple(range(bounds[chunk], bounds[chunk + 1]) for chunk in range(first, first + count))
 
+    def __str__(self) -> str:
+        """As a run tells it: `2 processes, each batch of 8 in 2 passes`."""
+        processes = f"{self.processes} processes" if self.processes > 1 else "1 process"
+        passes = f"{len(self.passes)} passes" if len(self.passes) > 1 else "1 pass"
+        return f"each batch of {self.batch_size} in {passes} of {processes}"
+
     @property
     def _passes(self) -> int:
         """Passes in each process: the fewest with which no pass is too large."""

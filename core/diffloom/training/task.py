@@ -80,3 +80,9 @@ class Task(Protocol):
         `on_step` is told of each step of a long walk, and cancels it by raising.
         """
         ...
+
+
+def freeze(task: Task) -> None:
+    """Switch the gradients of a task's frozen parts off."""
+    for part in task.frozen:
+        task.module[part].requires_grad_(False)
