@@ -15,7 +15,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class FromFolder(Section):
-    """A condition and the folders that it comes from, named from the folder of the pictures. For every picture each holds
+    """A condition and the folders that it comes from, named from the folder of the pictures. For every picture each has
     a file of the same name, whatever its suffix, and of the same aspect ratio."""
 
     name: Name

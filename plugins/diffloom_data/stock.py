@@ -93,8 +93,8 @@ class Stock:
             ]
             if other:
                 yield (
-                    f"{partner.folder}: {len(other)} of {len(self.items)} pictures have another aspect ratio than their "
-                    f"{partner.condition}, which cannot be cropped together with them:\n{listed(other)}"
+                    f"{partner.folder}: {len(other)} of {len(self.items)} pictures have another aspect ratio than "
+                    f"their {partner.condition}, which cannot be cropped together with them:\n{listed(other)}"
                 )
 
     def told_too_small(self, framing: Framing, image: ImageInfo) -> Iterator[str]:

@@ -16,6 +16,7 @@ from diffloom.training import Trained
 from diffloom.training.buckets import Buckets
 from diffloom.training.feed import Batch, Feed
 from diffloom.training.order import InOrder, Order
+from diffloom.training.readable import readable
 from diffloom.training.replaced import NAMED, Replaced
 from diffloom.training.split import Split
 
@@ -85,11 +86,16 @@ def test_it_depends_on_the_position_alone() -> None:
     assert rows(feed(examples, workers=2), first_step=6) == rows(feed(examples), first_step=6)
 
 
-def test_so_many_in_a_row_are_no_accident() -> None:
-    with pytest.raises(
-        DataError, match=r"8 examples in a row cannot be read; look at where the data lie:\n  example"
-    ):
-        rows(feed(Damaged(5, frozenset(range(5)))))
+@pytest.mark.parametrize(("count", "told"), [(5, 5), (30, 8)])
+def test_so_many_in_a_row_are_no_accident(count: int, told: int) -> None:
+    with pytest.raises(DataError, match=f"^{told} examples in a row cannot be read; look at where") as caught:
+        rows(feed(Damaged(count, frozenset(range(count)))))
+    assert len(str(caught.value).splitlines()) == told + 1
+
+
+def test_one_that_can_be_read_is_enough() -> None:
+    """Of two, where every other draw is the one that cannot: of 100 positions half would fail, some of them often."""
+    assert all(set(batch) == {1} for batch, _ in rows(feed(Damaged(2, frozenset({0}))), last_step=25))
 
 
 def test_where_every_example_counts_none_is_replaced() -> None:
@@ -109,14 +115,26 @@ def test_the_stand_in_is_of_the_same_bucket() -> None:
         assert len({index % 2 for index in batch}) == 1
 
 
+def test_what_is_looked_at_beside_the_training_is_the_next_that_can_be_read() -> None:
+    examples = Damaged(6, frozenset({1, 2, 5}))
+    looked_at = [
+        readable(examples, index, seed=0, purpose="preview").image_CHW[0, 0, 0] for index in range(6)
+    ]
+    assert looked_at == [0, 3, 3, 3, 4, 0]
+    with pytest.raises(
+        DataError, match=r"8 examples in a row cannot be read; .*:\n  example 1: 1\.png is gone\n  example 0"
+    ):
+        readable(Damaged(2, frozenset({0, 1})), 1, seed=0, purpose="preview")
+
+
 def test_any_example_may_stand_in() -> None:
     order = Order(seed=0, examples=5)
     assert {order.another(0, np.random.default_rng(key)) for key in range(60)} == set(range(5))
 
 
 def test_a_run_tells_names_and_counts(tmp_path: Path, train_tiny: Callable[..., Trained]) -> None:
-    """Six examples, of which one cannot be read, in 20 steps of four: it would have come 13 or 14 times."""
-    folder = train_tiny(tmp_path / "run", "data.examples=6", "data.unreadable_at=5").folder
+    """Six examples, of which the first cannot be read, in 20 steps of four: it would have come 13 or 14 times."""
+    folder = train_tiny(tmp_path / "run", "data.examples=6", "data.unreadable_at=0").folder
     counts = [
         json.loads(line).get("replaced_examples", 0)
         for line in (folder / "metrics.jsonl").read_text().splitlines()

@@ -25,6 +25,15 @@ def open_model(document: Document, *, registry: Registry, device: torch.device) 
     space = document.space
     if not isinstance(space, LatentSpace):
         raise ConfigError([Problem("space", f"{space.canonical} has no latents: it is not an autoencoder")])
+    if document.image.buckets is not None:
+        raise ConfigError(
+            [
+                Problem(
+                    "image.buckets",
+                    "latents are measured and cached in one shape; give image.buckets=null behind the file's name",
+                )
+            ]
+        )
     source = space.weights or document.weights  # a whole model's file has an autoencoder too
     if source is None:
         raise ConfigError(

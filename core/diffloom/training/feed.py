@@ -23,6 +23,8 @@ __all__ = ["ATTEMPTS", "Batch", "Feed", "begin_worker"]
 
 ATTEMPTS = 8
 """How many examples are tried for one position. So many in a row that cannot be read are no accident."""
+DRAWS = 64
+"""How many are drawn for it at most: in a small set one that failed may be drawn again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,24 +100,28 @@ class _Positions(Dataset["Item | Unfit"]):
         """What stands at a position. An example that cannot be read is replaced by another one, drawn by its position:
         a damaged file costs no run, and the run stays a function of its data and its seed."""
         seed, index = self.feed.seed, self.order.index(position)
-        failures: list[str] = []
-        for attempt in range(ATTEMPTS):
+        failures: dict[int, str] = {}
+        for attempt in range(DRAWS):
             try:
-                example = self.feed.examples.example(
-                    index, keyed_generator(seed, position, attempt, "example")
-                )
+                if index not in failures:
+                    example = self.feed.examples.example(
+                        index, keyed_generator(seed, position, attempt, "example")
+                    )
+                    return self.feed.wanted(index).item(
+                        example, position=position, called=f"example {index}", replaced=(*failures.values(),)
+                    )
             except (DataError, OSError) as error:
-                failures.append(f"example {index}: {error}")
-            else:
-                return self.feed.wanted(index).item(
-                    example, position=position, called=f"example {index}", replaced=failures
-                )
+                failures[index] = f"example {index}: {error}"
+                if len(failures) == ATTEMPTS:
+                    break
             another = self.order.another(position, keyed_generator(seed, position, attempt, "another"))
             if another is None:
-                return Unfit(failures[0])
+                return Unfit(failures[index])
             index = another
-        listed = "\n".join(f"  {failure}" for failure in dict.fromkeys(failures))
-        return Unfit(f"{ATTEMPTS} examples in a row cannot be read; look at where the data lie:\n{listed}")
+        listed = "\n".join(f"  {failure}" for failure in failures.values())
+        return Unfit(
+            f"{len(failures)} examples in a row cannot be read; look at where the data lie:\n{listed}"
+        )
 
 
 @dataclass(frozen=True)

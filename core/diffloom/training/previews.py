@@ -10,7 +10,8 @@ from PIL.Image import Image
 
 from diffloom.kinds import Examples
 from diffloom.pipeline import Pipeline
-from diffloom.process import Step, keyed_generator
+from diffloom.process import Step
+from diffloom.training.readable import readable
 
 FEWEST, MOST = 16, 64
 """How many are drawn: whole rounds of the classes, within these."""
@@ -34,19 +35,25 @@ class Previews:
 
     @cached_property
     def conditions(self) -> dict[str, list[Any]]:
-        """For a label every class in turn; for other conditions those of the first examples."""
+        """For a label every class in turn; for other conditions those of the first examples, but where samples have a
+        value of their own, as the size of the model's picture."""
         classes = self.examples.info.classes
         turns = {
             key: [i % len(classes[key]) for i in range(self.count)] for key in self._keys if key in classes
         }
-        others = [key for key in self._keys if key not in classes]
+        document = self.pipeline.document
+        others = [
+            key
+            for key, conditioner in document.conditioners.items()
+            if key not in classes and conditioner.default(document.setting) is None
+        ]
         if not others:
             return turns
         shown = [self._conditions_of(i % len(self.examples)) for i in range(self.count)]
         return {**turns, **{key: [conditions[key] for conditions in shown] for key in others}}
 
     def _conditions_of(self, index: int) -> dict[str, Any]:
-        return self.examples.example(index, keyed_generator(self.seed, index, 0, "preview")).conditions
+        return readable(self.examples, index, seed=self.seed, purpose="preview").conditions
 
     def draw(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:
         """Draw with the configuration's `sampling`. Returns a sheet, a row for each round, and its recipe."""
