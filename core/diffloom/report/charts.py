@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffloom.report.account import Account
-from diffloom.report.curve import MOST_POINTS, curve
+from diffloom.report.curve import curve
 from diffloom.report.history import History
 
 BUCKET = re.compile(r"loss_bucket_(\d+)")
@@ -18,10 +18,12 @@ TITLES = {
     "loss": "Loss",
     "grad_norm": "Gradient norm",
     "lr": "Learning rate",
-    "images_per_second": "Examples in a second",
+    "images_per_second": "Examples per second",
     "data_wait": "Share of the time that was spent waiting for data",
 }
 """Of the figures that every run has, in their order; the others stand behind them under their own names."""
+EXACT = frozenset({"lr"})
+"""Figures that are no measurements: there is nothing in them to be smoothed."""
 UNSHOWN = frozenset({"seconds"})
 TABLE_ROWS = 12
 
@@ -85,7 +87,7 @@ def _of_figure(name: str, runs: Sequence[Account]) -> Chart:
     return Chart(
         key=re.sub(r"\W", "-", name),
         title=TITLES.get(name, name),
-        note=_note([run.history for _, run in with_it]),
+        note="",
         lines=tuple(line for line in lines if line["points"]),
         marks=tuple(mark for index, run in with_it for mark in _marks(run, "" if alone else f"{run.name}: ")),
         raw=True,
@@ -101,7 +103,7 @@ def _by_noise(index: int, run: Account, *, alone: bool) -> Chart | None:
     return Chart(
         key=f"noise-{index}",
         title="Loss by noise level" + ("" if alone else f": {run.name}"),
-        note=f"The schedule's times in eight equal parts, from the cleanest to the noisiest. {_note([run.history])}",
+        note="The schedule's times in eight equal parts, from the cleanest to the noisiest.",
         lines=tuple(line for line in lines if line["points"]),
         marks=tuple(_marks(run, "")),
         raw=False,
@@ -116,20 +118,10 @@ def _bucket(number: int) -> str:
 
 def _line(name: str, colour: str, history: History, column: str) -> dict[str, Any]:
     """A line's points, to six digits."""
-    found = curve(history.steps, history.columns[column])
+    found = curve(history.steps, history.columns[column], smooths=column not in EXACT)
     values = np.stack([found.steps, found.low, found.mean, found.high, found.smooth], axis=1)
     points = [[int(step), *(float(f"{value:.6g}") for value in rest)] for step, *rest in values.tolist()]
     return {"name": name, "colour": colour, "points": points}
-
-
-def _note(histories: Sequence[History]) -> str:
-    most = max((len(history) for history in histories), default=0)
-    if most <= MOST_POINTS:
-        return ""
-    return (
-        f"{most:,} rows are drawn as {MOST_POINTS} points, each from the least to the largest of its rows, "
-        "through their mean."
-    )
 
 
 def _marks(run: Account, prefix: str) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 
 MOST_POINTS = 400
 """Points of a curve; more rows are drawn together, so that a page of a million rows stays small."""
-HALF_LIFE_SHARE = 0.02
+HALF_LIFE_SHARE = 0.01
 """Half-life of the smoothed course, as a share of all rows."""
 
 
@@ -31,11 +31,18 @@ class Curve:
     """How many figures went in."""
 
 
-def curve(steps: NDArray[np.int64], values: NDArray[np.float64], *, most_points: int = MOST_POINTS) -> Curve:
+def curve(
+    steps: NDArray[np.int64],
+    values: NDArray[np.float64],
+    *,
+    smooths: bool = True,
+    most_points: int = MOST_POINTS,
+) -> Curve:
     """The curve of a column. Figures that are no numbers are left out: the curve goes on behind them."""
     finite = np.isfinite(values)
     steps, values = steps[finite], values[finite]
-    smooth = smoothed(values, half_life_rows=max(1.0, HALF_LIFE_SHARE * len(values)))
+    half_life_rows = max(1.0, HALF_LIFE_SHARE * len(values))
+    smooth = smoothed(values, half_life_rows=half_life_rows) if smooths else values
     groups = np.array_split(np.arange(len(values)), min(most_points, len(values))) if len(values) else []
     first = np.array([group[0] for group in groups], dtype=np.int64)
     last = np.array([group[-1] for group in groups], dtype=np.int64)

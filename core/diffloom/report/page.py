@@ -13,9 +13,10 @@ import jinja2
 import diffloom
 from diffloom.report.account import Account, names_of, read_account
 from diffloom.report.charts import charts
+from diffloom.report.curve import MOST_POINTS
 from diffloom.report.reproduction import digests, steps
 from diffloom.report.settings import differences
-from diffloom.report.surroundings import duration_text, rows, size_text
+from diffloom.report.surroundings import duration_text, moment_text, rows, size_text
 
 FOLDER = Path(__file__).parent / "page"
 
@@ -37,10 +38,16 @@ def page(runs: Sequence[Account]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"size": size_text, "duration": duration_text, "download": _download}
+    environment.filters |= {
+        "size": size_text,
+        "duration": duration_text,
+        "moment": moment_text,
+        "download": _download,
+    }
     script, style = _text("charts.js") + _text("film.js"), _text("style.css")
     return environment.get_template("page.html.jinja").render(
         runs=runs,
+        most_points=MOST_POINTS,
         title=" and ".join(run.name for run in runs),
         charts=charts(runs),
         differences=differences([run.settings for run in runs]),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from diffloom.report.history import History
+from diffloom.report.surroundings import moment_text
 from diffloom.training.run_folder import CHECKPOINT, RunFolder
 
 State = Literal["running", "finished", "interrupted", "failed", "broken off", "unknown"]
@@ -43,17 +44,17 @@ def read_standing(
     step = max(step, session["last_step"])
     words = {"finished": "finished", "interrupted": "interrupted, to be resumed", "failed": "failed"}[reason]
     error = f": {session['error']}" if session["error"] and reason == "failed" else ""
-    return Standing(reason, step, last_step, f"{words} at {session['ended']}{error}")
+    return Standing(reason, step, last_step, f"{words} on {moment_text(session['ended'])}{error}")
 
 
 def _without_end(session: Mapping[str, Any], step: int, last_step: int) -> Standing:
     """A session that goes on, or whose process was killed: that cannot be seen from another machine."""
     host = session["machine"]["host"]
     if host != platform.node():
-        text = f"begun at {session['began']} on {host}, which has not told of an end"
+        text = f"begun on {moment_text(session['began'])} at {host}, which has not told of an end"
         return Standing("unknown", step, last_step, text)
     if _is_alive(session["process"]):
-        return Standing("running", step, last_step, f"running since {session['began']}")
+        return Standing("running", step, last_step, f"running since {moment_text(session['began'])}")
     return Standing(
         "broken off", step, last_step, "its process was killed, or its machine stopped; resume it"
     )

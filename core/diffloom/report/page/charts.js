@@ -2,7 +2,7 @@
 // Draws every chart from the figures beside it, anew whenever its width or what is shown of it changes.
 {
   const SVG = "http://www.w3.org/2000/svg";
-  const HEIGHT = 240, LEFT = 56, RIGHT = 10, TOP = 8, BOTTOM = 24;
+  const HEIGHT = 240, LEFT = 56, RIGHT = 28, TOP = 8, BOTTOM = 24;
   const [STEP, LOW, MEAN, HIGH, SMOOTH] = [0, 1, 2, 3, 4];
 
   function element(name, attributes, parent, text) {
@@ -123,7 +123,7 @@
       this.x = (step) => LEFT + ((step - first) / (last - first)) * (width - LEFT - RIGHT);
       const y = (value) =>
         HEIGHT - BOTTOM - ((scale(value) - scale(low)) / (scale(high) - scale(low))) * (HEIGHT - TOP - BOTTOM);
-      for (const tick of this.log.checked ? powers(low, high) : ticks(low, high, 4)) {
+      for (const tick of this.log.checked ? powers(low, high) : ticks(low, high, 6)) {
         element("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }, svg);
         element("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, svg, worded(tick));
       }
