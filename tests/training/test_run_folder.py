@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import diffloom
 from diffloom.checkpoint import read_header
@@ -19,7 +21,7 @@ from diffloom.errors import CheckpointError, RunError, StorageError
 from diffloom.plugins import Plugins
 from diffloom.training import Trained
 from diffloom.training.metrics import MetricsFile
-from diffloom.training.run_folder import RunFolder, checkpoint_of
+from diffloom.training.run_folder import RunFolder, checkpoint_of, step_of
 
 TrainTiny = Callable[..., Trained]
 
@@ -34,6 +36,7 @@ def test_what_a_run_leaves(tmp_path: Path, train_tiny: TrainTiny, tiny: Path, pa
         "checkpoints/step-00000020.safetensors",
         "config.resolved.yaml",
         "config.yaml",
+        "environment.json",
         "metrics.jsonl",
         "samples/step-00000010.png",
         "samples/step-00000020.png",
@@ -125,13 +128,65 @@ def test_one_process_at_a_time(tmp_path: Path, train_tiny: TrainTiny) -> None:
     assert train_tiny(tmp_path / "run", "train.steps=6", resume=True).step == 6
 
 
+HALF_WRITTEN = (
+    ".config.yaml.replacement",
+    ".config.resolved.yaml.replacement",
+    ".metrics.jsonl.replacement",
+    "checkpoints/.unfinished-step-00000007.safetensors-1/.tmpAbc",
+    "checkpoints/.unfinished-step-00000007.safetensors-1/step-00000007.safetensors",
+    "samples/.step-00000010.png.1.tmp",
+    "snapshots/.unfinished-step-00000007.safetensors-1/.tmpAbc",
+)
+
+
 def test_leftovers_are_removed(tmp_path: Path, train_tiny: TrainTiny) -> None:
+    """Whatever a kill cut in half, and nothing that is whole, be it ever so strange."""
     folder = train_tiny(tmp_path / "run", "train.steps=5").folder
-    (folder / "checkpoints" / ".unfinished-step-00000007.safetensors-1").mkdir()
-    (folder / "checkpoints" / ".unfinished-step-00000007.safetensors-1" / ".tmpAbc").write_text("half")
-    (folder / "samples" / ".step-00000010.png.1.tmp").write_text("half")
-    train_tiny(folder, "train.steps=6", resume=True)
-    assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
+    whole = {path: path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+    mine = [
+        folder / "notes.txt",
+        folder / ".hidden",
+        folder / "samples" / "best.png",
+        folder / "samples" / "a.tmp",
+    ]
+    for path in (*mine, *(folder / name for name in HALF_WRITTEN)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    RunFolder(folder).remove_leftovers()
+    assert {path for path in folder.rglob("*") if path.is_file()} == {*whole, *mine, folder / ".lock"}
+    assert all(path.read_bytes() == before for path, before in whole.items())
+    assert train_tiny(folder, "train.steps=6", resume=True).step == 6
+
+
+@given(
+    saved=st.sets(st.integers(1, 10**9), max_size=12),
+    keep=st.integers(1, 5),
+    every=st.none() | st.integers(1, 10),
+)
+def test_which_checkpoints_stay(
+    tmp_path_factory: pytest.TempPathFactory, saved: set[int], keep: int, every: int | None
+) -> None:
+    """The law: the newest few, and the multiples; the newest of all in any case."""
+    run = RunFolder(tmp_path_factory.mktemp("run"))
+    run.checkpoints.mkdir()
+    for step in saved:
+        run.checkpoint(step).touch()
+    run.prune(keep=keep, every=every)
+    left = {step_of(path) for path in run.saved()}
+    assert left == {
+        step
+        for step in saved
+        if sum(other > step for other in saved) < keep or (every is not None and step % every == 0)
+    }
+    run.prune(keep=keep, every=every)
+    assert {step_of(path) for path in run.saved()} == left
+    assert (run.latest() is None) == (not saved)
+
+
+def test_every_fourth_stays(tmp_path: Path, train_tiny: TrainTiny) -> None:
+    few = ("train.checkpoint_every=2", "train.keep_checkpoints=1", "train.keep_every=4", "train.steps=9")
+    folder = train_tiny(tmp_path / "run", *few).folder
+    assert [step_of(path) for path in RunFolder(folder).saved()] == [4, 8, 9]
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path: Path, train_tiny: TrainTiny) -> None:

@@ -62,9 +62,9 @@ def test_first_signal_saves(
 
 def test_second_ctrl_c_stops_at_once(tmp_path: Path, tiny: Path, parts: Path, launch: Launch) -> None:
     folder = tmp_path / "run"
-    words = ("train", str(tiny), "-p", str(parts), "data.seconds_each=1", "train.log_every=1")
+    words = ("train", str(tiny), "-p", str(parts), "data.seconds_each=0.4", "train.log_every=1")
     process = launch(*words, "-o", str(folder))
-    wait_for(has_rows(folder))  # the next step takes four seconds
+    wait_for(has_rows(folder))  # the next step takes a second and a half
     os.kill(process.pid, signal.SIGINT)
     time.sleep(0.3)
     sent = time.monotonic()
@@ -96,4 +96,50 @@ def test_terminal_ctrl_c_reaches_workers_too(
     assert process.returncode == 130
     assert "Traceback" not in told
     assert told.splitlines()[-2].startswith("interrupted after step ")
+    assert outcome(folder)["step"] > 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_before_the_first_step(
+    *, tmp_path: Path, tiny: Path, parts: Path, launch: Launch, number: int, code: int
+) -> None:
+    """While plugins are loaded: there is nothing to save, and the printed command begins the run."""
+    slow = tmp_path / "slow.py"
+    slow.write_text("import sys, time\nprint('loading', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
+    words = (
+        "train",
+        str(tiny),
+        "-o",
+        str(tmp_path / "run"),
+        "-p",
+        str(parts),
+        "-p",
+        str(slow),
+        "train.steps=5",
+    )
+    process = launch(*words)
+    wait_for(lambda: process.errors.exists() and "loading" in process.errors.read_text())
+    os.kill(process.pid, number)
+    assert process.wait() == code
+    name = signal.Signals(number).name
+    *_, told, command = process.errors.read_text().splitlines()
+    assert told == f"stopped at once by {name}; what was saved stands; to go on:"
+    assert shlex.split(command) == ["diffloom", *words[:-1], "--resume", words[-1]]
+
+
+def test_a_scheduler_repeats_itself(
+    tmp_path: Path, tiny: Path, parts: Path, launch: Launch, outcome: Outcome
+) -> None:
+    """SIGUSR1, then SIGTERM again and again, as some send it: the step is finished and saved all the same."""
+    folder = tmp_path / "run"
+    words = ("train", str(tiny), "-p", str(parts), "data.seconds_each=0.1", "train.log_every=1")
+    process = launch(*words, "-o", str(folder))
+    wait_for(has_rows(folder))
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+        os.kill(process.pid, number)
+        time.sleep(0.02)
+    assert process.wait() == 75
+    assert "; saved " in process.errors.read_text()
     assert outcome(folder)["step"] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +31,7 @@ def forked(session: Session, log: Path) -> int:
     """The session in a process forked from this one, so that it has what a test has patched, and torch at once."""
     pid = os.fork()
     if pid == 0:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o644)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+        sys.stderr = log.open("w", buffering=1)
         code = 1
         try:
             session.run()

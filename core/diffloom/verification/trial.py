@@ -92,7 +92,7 @@ class _Trial:
     start: Start
 
     def run(self) -> Verdict:
-        """The three processes, one after another, and what they left. Runs that differ before the kill are not resumed."""
+        """The three processes, one after another, and what they left. What differs before the kill is not resumed."""
         self._take("straight", "straight", expected=0)
         self._take("killed", "killed", expected=KILLED, kill_before=self.half + 2)
         stages = [Stage("before", f"before the kill, to {self.half}", self._before())]
