@@ -54,7 +54,7 @@ def test_every_row_is_what_the_encoder_makes(tmp_path: Path, open_model: OpenMod
     assert sorted(content(tmp_path)) == ["index.json", *(f"latents-0000{i}.safetensors" for i in range(4))]
     examples = cached(model, tmp_path)
     assert len(examples) == 50
-    for batch in model.feed(keys=("label",)).batches(first_step=0, last_step=12):
+    for batch in model.in_order(keys=("label",)).batches(first_step=0, last_step=12):
         rows = model.encoder.rows(batch.images_BCHW)
         for position, row, label in zip(batch.positions, rows, batch.raw["label"], strict=True):
             example = examples.example(position, rng())

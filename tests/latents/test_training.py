@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 
 from diffloom.errors import ConfigError, DataError, RunError
 from diffloom.training import Trained
+from diffloom.training.feed import Batch
 from diffloom.training.loop import Loop
 from diffloom.training.run_folder import RunFolder
+from diffloom.training.step import Taken
 
 TrainLatent = Callable[..., Trained]
 Outcome = Callable[[Path], dict[str, Any]]
@@ -74,10 +76,10 @@ def test_stopped_and_resumed(
     take = Loop._step
     for stop, workers in ((9, 0), (16, 1)):
 
-        def step_until(loop: Loop, batch: object, stop: int = stop) -> None:
+        def step_until(loop: Loop, passes: Sequence[Batch], stop: int = stop) -> Taken:
             if loop.state.step == stop:
                 raise InterruptedError
-            take(loop, batch)  # type: ignore[arg-type]
+            return take(loop, passes)
 
         with monkeypatch.context() as patch:
             patch.setattr(Loop, "_step", step_until)

@@ -101,7 +101,7 @@ def test_a_resumed_run_is_not_asked_again(
     def never(*args: object, **kwargs: object) -> float:
         raise AssertionError
 
-    monkeypatch.setattr("diffloom.training.run.require_unit_scale", never)
+    monkeypatch.setattr("diffloom.training.opening.require_unit_scale", never)
     train_latent(latent_yaml, tmp_path / "run", *words, "train.steps=22", resume=True)
 
 
@@ -114,6 +114,6 @@ def test_asking_changes_no_number(
 ) -> None:
     words = ("space.scale=0.3", "space.shift=2.0", "train.sample_every=null")
     train_latent(latent_yaml, tmp_path / "asked", *words)
-    monkeypatch.setattr("diffloom.training.run.require_unit_scale", lambda x0, channels: 1.0)
+    monkeypatch.setattr("diffloom.training.opening.require_unit_scale", lambda x0, channels: 1.0)
     train_latent(latent_yaml, tmp_path / "not", *words)
     assert outcome(tmp_path / "asked") == outcome(tmp_path / "not")

@@ -51,15 +51,14 @@ def calibrate(
 
     from diffloom.cli.counting import example_progress
     from diffloom.device import usable_device
-    from diffloom.latents.calibration import measure
+    from diffloom.latents.calibration import counted, measure
     from diffloom.latents.opening import open_model
     from diffloom.latents.statistics_file import StatisticsFile
 
     store = StatisticsFile(file, resolved, overrides, output, registry)
     store.require()
     model = open_model(store.document, registry=registry, device=usable_device(device))
-    total = min(examples or len(model.examples), len(model.examples))
-    with example_progress("measuring", examples=total) as on_batch:
+    with example_progress("measuring", examples=counted(model, examples=examples)) as on_batch:
         measured = measure(model, examples=examples, on_batch=on_batch)
     store.write(measured.statistics)
     for line in _table(measured):

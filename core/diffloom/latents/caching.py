@@ -84,7 +84,7 @@ class Caching:
     def _rows(self, wanted: range) -> Iterator[Row]:
         """Encode these rows, in the batches that an uninterrupted run would encode them in."""
         size = self.description.batch_size
-        feed = self.model.feed(keys=self.description.conditions)
+        feed = self.model.in_order(keys=self.description.conditions)
         for batch in feed.batches(first_step=wanted.start // size, last_step=-(-wanted.stop // size)):
             rows = self.model.encoder.rows(batch.images_BCHW).cpu()
             latents = rows.to(getattr(torch, self.description.dtype)).numpy()
@@ -106,16 +106,30 @@ class Caching:
 
 
 def described(model: LatentModel, *, views: int | None, dtype: str, shard_examples: int) -> Description:
-    """The cache of a model. Raises DataError for random data and no number of views, or the reverse."""
+    """The cache of a model.
+
+    Raises DataError for a stream, for pictures of several shapes, for random data and no number of views, or the
+    reverse.
+    """
     document, data = model.document, model.data
+    if model.stream is not None:
+        raise DataError(
+            f"data: {data.canonical} as configured is a stream, and a cache holds examples by their number; read it "
+            "without streaming, or train from the pictures"
+        )
+    if document.image.buckets is not None:
+        raise DataError(
+            "image.buckets: a cache holds latents of one shape; leave them out, or train from the pictures"
+        )
     if data.deterministic and views is not None:
         raise DataError(
             f"--views {views}: every view of {data.canonical} as configured is the same; leave it out"
         )
     if not data.deterministic and views is None:
         raise DataError(
-            f"data: {data.canonical} as configured draws another view of an example each time (a flip, a crop), and a "
-            "cache holds what was drawn once; turn that off, or say how many views of each to keep with --views"
+            f"data: {data.canonical} as configured draws another view of an example each time (a flip, a crop, one of "
+            "several captions), and a cache holds what was drawn once; turn that off, or say how many views of each to "
+            "keep with --views"
         )
     return Description(
         source=Source.of(document, weights=model.encoder.weights, examples=len(model.examples)),

@@ -24,15 +24,27 @@ class Measured:
     """Of all channels together: 1 / this is what a single published `scale` would be."""
 
 
+def counted(model: LatentModel, *, examples: int | None) -> int:
+    """How many examples are measured: so many, or all. Raises DataError for all of a stream."""
+    if model.stream is None:
+        return min(examples or len(model.examples), len(model.examples))
+    if examples is None:
+        raise DataError(
+            "data: are a stream, which nobody has counted; say with --examples how many of the first that training "
+            "would visit are measured (10000 are plenty)"
+        )
+    return examples
+
+
 def measure(model: LatentModel, *, examples: int | None, on_batch: Callable[[int], None]) -> Measured:
     """Mean and standard deviation of every latent channel, over the points of posteriors where these are encoded.
 
     All examples once in the data's order; or the first `examples` of the order in which training visits them.
     `on_batch(n)` is told of each n pictures done. Raises DataError for latents that are not finite or do not vary.
     """
-    available, encoder = len(model.examples), model.encoder
-    count = min(examples or available, available)
-    feed = model.feed(shuffled=count < available)
+    count, encoder = counted(model, examples=examples), model.encoder
+    is_all = model.stream is None and count == len(model.examples)
+    feed = model.in_order() if is_all else model.shuffled()
     moments, digest = Moments(encoder.shape[0]), DataDigest()
     for batch in feed.batches(first_step=0, last_step=-(-count // feed.split.batch_size)):
         images_BCHW = batch.images_BCHW[

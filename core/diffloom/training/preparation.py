@@ -33,8 +33,8 @@ class Prepared:
 def prepare(document: AnyDocument) -> Prepared:
     """Open the data of a configuration and check them against it.
 
-    Raises ConfigError when the configuration has no `data` or no `train`, and DataError when there are no examples,
-    or when a conditioner cannot take what they give.
+    Raises ConfigError when the configuration has no `data` or no `train`, or a cache of latents for data that are
+    streamed, and DataError when there are no examples, or when a conditioner cannot take what they give.
     """
     data, train = require_sections(document)
     source = data.build(image=document.image.info)
@@ -42,6 +42,9 @@ def prepare(document: AnyDocument) -> Prepared:
         source = with_defaults(source, document)
     stream = source if isinstance(source, Stream) else None
     examples = Beginning(source) if isinstance(source, Stream) else source
+    if stream is not None and isinstance(document, Document) and document.latents is not None:
+        what = f"a cache holds examples by their number, and {data.canonical} as configured is a stream"
+        raise ConfigError([Problem("latents", f"{what}; leave this out, or read the data without streaming")])
     if len(examples) == 0:
         raise DataError("data: there are no examples")
     if isinstance(document, Document):
