@@ -28,7 +28,7 @@ from diffloom.training.findings import FindingsFile
 from diffloom.training.loop import Loop
 from diffloom.training.metrics import MetricsFile
 from diffloom.training.run_folder import RunFolder
-from diffloom.training.state import TrainState
+from diffloom.training.saving import Saving
 
 TrainTiny = Callable[..., Trained]
 Outcome = Callable[[Path], dict[str, Any]]
@@ -58,8 +58,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Pa
     [
         (RunFolder, "write_configs", 0, "config.yaml", None),
         (MetricsFile, "write", 12, "metrics.jsonl", 7),
-        (TrainState, "save", 7, "checkpoints/step-00000007.safetensors", None),
-        (TrainState, "save", 14, "checkpoints/step-00000014.safetensors", 7),
+        (Saving, "save", 7, "checkpoints/step-00000007.safetensors", None),
+        (Saving, "save", 14, "checkpoints/step-00000014.safetensors", 7),
         (Loop, "_preview", 10, "samples/step-00000010.png", 7),
         (Loop, "_preview", 20, "samples/step-00000020.png", 20),
     ],

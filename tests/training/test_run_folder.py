@@ -134,6 +134,7 @@ HALF_WRITTEN = (
     ".metrics.jsonl.replacement",
     "checkpoints/.unfinished-step-00000007.safetensors-1/.tmpAbc",
     "checkpoints/.unfinished-step-00000007.safetensors-1/step-00000007.safetensors",
+    "checkpoints/.unfinished-step-00000014.sharded/shard-00001-model-00001-of-00001.safetensors",
     "samples/.step-00000010.png.1.tmp",
     "snapshots/.unfinished-step-00000007.safetensors-1/.tmpAbc",
 )
@@ -170,7 +171,11 @@ def test_which_checkpoints_stay(
     run = RunFolder(tmp_path_factory.mktemp("run"))
     run.checkpoints.mkdir()
     for step in saved:
-        run.checkpoint(step).touch()
+        if step % 3:
+            run.checkpoint(step).touch()
+        else:  # in the shares of several processes
+            run.checkpoint(step, in_shares=True).mkdir()
+            (run.checkpoint(step, in_shares=True) / "shard-00001-model-00001-of-00001.safetensors").touch()
     run.prune(keep=keep, every=every)
     left = {step_of(path) for path in run.saved()}
     assert left == {
@@ -181,6 +186,7 @@ def test_which_checkpoints_stay(
     run.prune(keep=keep, every=every)
     assert {step_of(path) for path in run.saved()} == left
     assert (run.latest() is None) == (not saved)
+    assert {path.name for path in run.checkpoints.iterdir()} == {path.name for path in run.saved()}
 
 
 def test_every_fourth_stays(tmp_path: Path, train_tiny: TrainTiny) -> None:

@@ -131,7 +131,7 @@ class RunFolder:
         """Remove all checkpoints but the newest `keep`, and those of steps that `every` divides."""
         for path in self.saved()[:-keep]:
             if every is None or step_of(path) % every:
-                path.unlink()
+                _remove(path)
 
 
 def _remove(checkpoint: Path) -> None:

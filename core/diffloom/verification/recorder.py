@@ -19,8 +19,11 @@ import numpy as np
 from PIL.Image import Image
 from torch import Tensor
 
-from diffloom.training.feed import Batch
+from diffloom.checkpoint import save_checkpoint
+from diffloom.training.batch import Batch
+from diffloom.training.saving import FEED
 from diffloom.training.state import TrainState
+from diffloom.training.stream_feed import StreamFeed
 from diffloom.training.witness import Fed
 
 
@@ -44,7 +47,10 @@ class Recorder:
     def __call__(self, state: TrainState, feed: Fed, config: str) -> Fed:
         """The same feed under observation."""
         if self.restored is not None:
-            state.save(self.restored, config=config)
+            groups = state.groups()
+            if isinstance(feed, StreamFeed):
+                groups[FEED] = feed.state(step=state.step)
+            save_checkpoint(self.restored, groups, step=state.step, config=config)
         return _Recorded(self, feed)
 
     def step(self, step: int, passes: Sequence[Batch]) -> None:

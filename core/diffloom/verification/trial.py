@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -53,6 +54,8 @@ def verify_resume(
     is, but for when checkpoints, rows and pictures are due; `overrides` come after these changes.
     Raises DiffloomError for a configuration that does not train.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RunError("the trial is one process at a time; start it without a launcher")
     own = _overrides(steps)
     registry = load_plugins(plugins).registry
     train = config.load(file, (*own, *overrides), registry=registry).document.train
