@@ -52,7 +52,8 @@ class HuggingFace(Data):
     """Conditions and their columns, `[{name: label, column: cls}, {name: prompt, column: json.caption}]`. Class labels,
     text, numbers and pictures can be conditions. Of each: `name`, `column`; for a picture perhaps `mask`, the column of
     its mask; for a label without class names perhaps `classes`, the names in the order of their ids, which or the ids
-    of which the column then holds. null gives every column of class labels under its own name."""
+    of which the column then holds. null gives every column of class labels under its own name. Every example has `size`
+    beside these, the picture's own size and its crop, unless a column gives it."""
     several: Literal["random", "first"] = "random"
     """Which of several captions an example has: another each time, or the first."""
     resize: Resize = "cover"
@@ -72,16 +73,16 @@ class HuggingFace(Data):
 
         path = str(folder / "specimens.parquet")
         write_table(folder / "specimens.parquet")
-        label, prompt, size, pair = (
+        label, prompt, number, pair = (
             FromColumn(name="label", column="label"),
             FromColumn(name="prompt", column="captions"),
-            FromColumn(name="size", column="size"),
+            FromColumn(name="numbers", column="size"),
             FromColumn(name="image", column="image", mask="mask"),
         )
         each: tuple[dict[str, Any], ...] = (
             {},
             {"conditions": (prompt,), "several": "first", "unreadable": "refuse"},
-            {"conditions": (label, prompt, size, pair), "crop": "random", "flip": True},
+            {"conditions": (label, prompt, number, pair), "crop": "random", "flip": True},
             {"conditions": (label, prompt), "flip": True, "streaming": True, "shuffle_buffer": 5},
         )
         usual: dict[str, Any] = {"path": path, "cache": str(folder / "cache"), "picture": "image"}

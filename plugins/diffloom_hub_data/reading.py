@@ -17,6 +17,10 @@ from diffloom_hub_data import values
 from diffloom_hub_data.columns import Column, Columns, Condition
 from diffloom_hub_data.library import datasets
 
+SIZE = "size"
+"""The condition that every picture has, unless a column gives it: its own size and its crop, as SDXL's `size_crop`
+takes them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -45,7 +49,9 @@ class Reading:
             key: self._condition(key, column, record, frame, rng)
             for key, column in self.columns.conditions.items()
         }
-        return Example(image_CHW=pixel_values(frame.of(picture)), conditions=conditions)
+        return Example(
+            image_CHW=pixel_values(frame.of(picture)), conditions={SIZE: frame.size_crop, **conditions}
+        )
 
     def opened(self, column: Column, record: Mapping[str, Any], *, channels: int) -> Image.Image:
         """The picture of a column, decoded. Raises DataError, naming it."""
@@ -101,7 +107,10 @@ class Reading:
         picture = self.opened(column, record, channels=channels or self.image.channels)
         height, width = frame.size
         # One pixel is what rounding a scaled size can cost.
-        if abs(picture.width * height - picture.height * width) >= max(height, width):
+        if (
+            abs(picture.width - width * picture.height / height) >= 1
+            and abs(picture.height - height * picture.width / width) >= 1
+        ):
             raise DataError(
                 f"{column.name}: {picture.height}×{picture.width} pixels, beside a picture of {height}×{width}; what "
                 "goes together has one aspect ratio"
