@@ -10,12 +10,14 @@ import click
 from diffloom.errors import DiffloomError
 
 COMMANDS = {
+    "plan": ("diffloom.cli.plan:plan", "Say what a training will take, before it."),
     "train": ("diffloom.cli.train:train", "Train a model from a YAML file."),
     "verify-resume": (
         "diffloom.cli.verify_resume:verify_resume",
         "Try out whether a run can be killed and resumed.",
     ),
     "sample": ("diffloom.cli.sample:sample", "Draw samples from a trained model."),
+    "data": ("diffloom.cli.data:data", "Look at data before training on them."),
     "calibrate": ("diffloom.cli.calibrate:calibrate", "Measure a latent model's latents."),
     "cache": ("diffloom.cli.cache:cache", "Encode a latent model's data once, to train from."),
     "ema": ("diffloom.cli.ema:ema", "Make averages of a run's weights afterwards."),
