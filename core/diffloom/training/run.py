@@ -30,6 +30,7 @@ from diffloom.training.parallel import Parallel
 from diffloom.training.precision import products
 from diffloom.training.preparation import Prepared, prepare, require_sections
 from diffloom.training.progress import Progress, Silent
+from diffloom.training.readiness import readied
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.saving import Saving
 from diffloom.training.state import TrainState
@@ -126,6 +127,8 @@ class _Session:
         opening = Opening(self.prepared, self.plugins, self.engine)
         latest = run.latest()
         task = processes.main_first(lambda: opening.task(filled=latest is None))
+        for line in readied(task, train, self.engine.split):
+            self._line(line)
         parallel = self.engine.parallel(task)
         with processes.together():
             state = TrainState(task, train)
