@@ -28,7 +28,7 @@ class Found:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Account:
     """One run."""
 
