@@ -17,6 +17,8 @@ FROZEN = 0.01
 """Of what an average should have moved by at the most: below this it stands still."""
 SLOW = 0.3
 """Of the way from the beginning to the raw weights, after half of the run: below this it is no average of the run."""
+FEWEST = 100
+"""Steps before an average's length is judged: many begin short on purpose."""
 FAST = 1.5
 """Last steps by which an average lags behind: below this it averages nothing."""
 
@@ -55,7 +57,7 @@ class Averages:
         """What they show after `step` of `steps`; `before_N` is the sample of the weights before it."""
         weights_N = self._sample.take()
         run_N, update_N = weights_N - self._weights_N, weights_N - before_N
-        is_late = step - self._first_step >= steps / 2
+        is_late = step - self._first_step >= max(steps / 2, FEWEST)
         for name, course in self._courses.items():
             average_N = self._taken(self._averages[name])
             place = f"train.further_ema.{name}" if name else "train.ema"

@@ -22,7 +22,7 @@ FEWEST = 4
 """Examples of a step that say how much its loss would differ from that of others."""
 UNEXPLAINED = 5.0
 """Jumps of the loss from step to step, as a multiple of what its examples explain: 1 in a run that is at ease, with a
-standard deviation of √(3/25) = 0.35 over a window."""
+standard deviation of √(35/9/25) = 0.4 over a window."""
 UNLEARNED = 0.5
 """Share of what was learned that is lost again."""
 ERRORS = 4.0
@@ -39,13 +39,10 @@ class Window:
     mean: float
     """Of the steps' losses."""
     error: float
-    """Its standard error, by the differences of successive steps (von Neumann 1941), which a slow trend does not
-    enlarge."""
+    """Its standard error, by the second differences of successive steps, which a trend does not enlarge."""
     jumps: float
-    """Mean squared difference of successive steps over what the spread within steps makes of it: about 1 where steps
-    differ by their examples alone. One costly example adds the same to both."""
-    falls: bool
-    """Whether the second half is better than the first."""
+    """Variance of the steps' losses, by their second differences, over what the spread within steps makes of it: about
+    1 where steps differ by their examples alone. One costly example adds the same to both."""
     moved: float
     """How far the weights moved, as a share of their size."""
 
@@ -69,7 +66,7 @@ class LearningRate:
 
     def __init__(self, sample: WeightSample) -> None:
         self._sample = sample
-        self._weights_N = sample.take()
+        self._began_N = self._weights_N = sample.take()
         self._open: list[Tensor] = []
         self._closed: list[_Closed] = []
         self._first: Window | None = None
@@ -114,21 +111,19 @@ class LearningRate:
     def _window(self, closed: _Closed) -> Window:
         losses_S, variances_S = closed.figures_S2.double().cpu().unbind(1)
         before_N, self._weights_N = self._weights_N, closed.weights_N
-        squares = float(losses_S.diff().square().mean()) / 2
+        squares = float(losses_S.diff(n=2).square().mean()) / 6  # Var(x₁ − 2x₂ + x₃) = 6·Var(x)
         explained = float(variances_S.mean())
-        half = WINDOW // 2
         return Window(
             last_step=closed.last_step,
             mean=float(losses_S.mean()),
             error=math.sqrt(squares / WINDOW),
             jumps=squares / explained if explained else 0.0,
-            falls=bool(losses_S[-half:].mean() < losses_S[:half].mean()),
-            moved=self._sample.relative(closed.weights_N - before_N, before_N),
+            moved=self._sample.relative(before_N, closed.weights_N, began_N=self._began_N),
         )
 
     def _shown(self, now: Window) -> str:
         """What is wrong with this window's losses, in words; nothing where the steps are not long either."""
-        if now.moved >= FAST and now.jumps > UNEXPLAINED and not now.falls:
+        if now.moved >= FAST and now.jumps > UNEXPLAINED:
             return (
                 f"in {now.span} the loss jumps {math.sqrt(now.jumps):.1f} times as far from step to step as its "
                 "examples explain"

@@ -22,6 +22,9 @@ class Look:
     train: Train
     passes: Sequence[Batch]
     """What the step took here."""
+    again: bool = False
+    """Whether to see the examples exactly as the step did; otherwise with other noise at other times, since what a step
+    has just learned of its own noise is no measure of the network."""
 
     @property
     def step(self) -> int:
@@ -39,14 +42,17 @@ class Look:
 
     @property
     def draws(self) -> Draws:
-        """Their keys: with these they have the times and the noise that they were trained with."""
-        return Draws.of(self.train.seed, self.batch.positions)
+        """Their keys."""
+        return self._draws(self.batch)
 
     def losses(self, rows: Sequence[int] | None = None) -> Losses:
         """What the examples cost now, or (`rows`) some of them, with gradients where they are enabled."""
         batch = self.batch if rows is None else rows_of(self.batch, rows)
         with self.engine.autocast():
-            return self.task.losses(batch, Draws.of(self.train.seed, batch.positions), step=self.step)
+            return self.task.losses(batch, self._draws(batch), step=self.step)
+
+    def _draws(self, batch: Batch) -> Draws:
+        return Draws.of(self.train.seed, batch.positions, step=0 if self.again else 1)
 
     @property
     def share(self) -> float:

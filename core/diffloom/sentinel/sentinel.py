@@ -93,14 +93,15 @@ class Watch:
             for check in self._checks:
                 self.state.meter.note(check.look(look))
         averages = self._averages.judged(look.step, steps=self.train.steps, before_N=self._before_N)
+        rate = self._learning_rate.judged(noise=self._noise)
         close = (alarm for check in self._checks for alarm in check.judged(look))
-        return self._told.new(look.step, [*averages, *close])
+        return self._told.new(look.step, [*rate, *averages, *close])
 
     def why_not_finite(self, passes: Sequence[Batch], *, step: int) -> str | None:
         """After a step whose loss or gradient was not finite: the first module whose output was not, and from what."""
         with quiet(self._modules, device=self.engine.device):
             for batch in passes:
-                why = why_not_finite(Look(self.state, self.engine, self.train, [batch]))
+                why = why_not_finite(Look(self.state, self.engine, self.train, [batch], again=True))
                 if why is not None:
                     return why
         return None

@@ -19,6 +19,7 @@ EXPLAINED = {
     "learning-rate-too-high": UNLEARNED,
     "latents-unscaled": UNLEARNED | {"learning-rate-too-high"},
     "pictures-unscaled": UNLEARNED | {"learning-rate-too-high"},
+    "exploding-layer": UNLEARNED,
     "dead-layer": frozenset({"condition-ignored", "condition-uninformative"}),
     "always-dropped": frozenset({"condition-ignored", "condition-uninformative"}),
 }
@@ -35,7 +36,7 @@ class Told:
         """The alarms that are news after this step, as findings."""
         raised = list(alarms)
         causes = {alarm.cause for alarm in raised} | {cause for cause, _ in self._last}
-        explained = frozenset[str]().union(*(EXPLAINED.get(cause, frozenset()) for cause in causes))
+        explained = frozenset[str]().union(*(EXPLAINED.get(cause, frozenset()) - {cause} for cause in causes))
         news = [alarm for alarm in raised if alarm.cause not in explained and self._is_news(step, alarm)]
         self._last.update({(alarm.cause, alarm.about): (step, alarm.figure) for alarm in news})
         return [Finding(step, alarm.cause, alarm.text) for alarm in news]

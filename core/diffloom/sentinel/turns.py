@@ -32,7 +32,8 @@ class Turns:
             for criterion, judge in judges
             if any(weight.requires_grad for weight in judge.parameters())
         ]
-        return cls(frozenset(criterion.start_step for criterion in criteria), min(games, default=None))
+        later = frozenset(criterion.start_step for criterion in criteria if criterion.start_step > 1)
+        return cls(later, min(games, default=None))
 
     def is_comparable(self, step: int) -> bool:
         """Whether the loss of this step can be compared with that before it."""

@@ -5,6 +5,7 @@ Legend: N numbers.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 import torch
@@ -30,11 +31,12 @@ class WeightSample:
         """A copy of the numbers as they are now, (N,), on the weights' device."""
         return torch.cat([_numbers(parameter) for parameter in self._parameters])
 
-    def relative(self, change_N: Tensor, size_N: Tensor) -> float:
-        """The root mean square of a change over that of the weight, the median over the weights."""
-        parts = zip(torch.split(change_N, self.sizes), torch.split(size_N, self.sizes), strict=True)
-        ratios = [rms(change) / rms(size) for change, size in parts if size.any()]
-        return float(torch.tensor(ratios).median()) if ratios else 0.0
+    def relative(self, before_N: Tensor, now_N: Tensor, *, began_N: Tensor) -> float:
+        """The root mean square of what changed over that of the weight before, the median over the weights. Those that
+        began with zeros are left out: whatever they learn is much."""
+        parts = zip(*(torch.split(sample, self.sizes) for sample in (before_N, now_N, began_N)), strict=True)
+        ratios = [rms(now - before) / rms(before) for before, now, began in parts if began.any()]
+        return statistics.median(ratios) if ratios else 0.0
 
 
 def rms(values: Tensor) -> float:
