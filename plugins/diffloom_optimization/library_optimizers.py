@@ -22,7 +22,8 @@ EXTRA = "pip install 'diffloom[optimizers]'"
 class Lion(Optimizer):
     """Follows the signs of a momentum, with decoupled weight decay (Chen et al. 2023).
 
-    Half of Adam's state, and a learning rate 3 to 10 times smaller. From the library pytorch_optimizer, in the extra `optimizers`.
+    Half of Adam's state, and a learning rate 3 to 10 times smaller. From the library pytorch_optimizer, in the extra
+    `optimizers`.
     """
 
     name = "lion"
@@ -77,11 +78,16 @@ class Prodigy(Optimizer):
         )
         return built
 
+    @classmethod
+    def specimens(cls, folder: Path) -> Iterable[Prodigy]:
+        """With a first estimate whose steps float32 can tell from none."""
+        return cls(d0=1e-2), cls(d0=1e-2, bias_correction=False, d_factor=0.5)
+
 
 class AdamW8bit(Optimizer):
-    """AdamW with a state of one byte a number (Dettmers et al. 2022), a quarter of the memory; on CUDA.
+    """AdamW with a state of one byte a number (Dettmers et al. 2022), a quarter of the memory.
 
-    From the library bitsandbytes. Weights of fewer than `smallest_size` numbers keep a state of 32 bits.
+    From the library bitsandbytes, made for GPUs. Weights of fewer than `smallest_size` numbers keep a state of 32 bits.
     """
 
     name = "adamw_8bit"
@@ -109,4 +115,4 @@ class AdamW8bit(Optimizer):
     @classmethod
     def specimens(cls, folder: Path) -> Iterable[AdamW8bit]:
         """None where the library is missing: there is nothing to examine."""
-        return (cls(),) if importlib.util.find_spec("bitsandbytes") else ()
+        return (cls(), cls(smallest_size=0)) if importlib.util.find_spec("bitsandbytes") else ()

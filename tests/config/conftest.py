@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from diffloom.kinds import (
-    EMA,
     Backbone,
     Conditioner,
     ConditionInfo,
@@ -17,9 +19,7 @@ from diffloom.kinds import (
     Data,
     Default,
     ImageInfo,
-    LRSchedule,
     Objective,
-    Optimizer,
     Prediction,
     Sampler,
     ScaledGuidance,
@@ -33,6 +33,14 @@ from diffloom.kinds import (
     Variance,
 )
 from diffloom.registry import Quarantined, Registrar, Registry
+
+
+def parts_of(name: str) -> ModuleType:
+    """A file of further components beside this one."""
+    loader = SourceFileLoader(f"config_{Path(name).stem}", str(Path(__file__).parent / name))
+    module = sys.modules[loader.name] = ModuleType(loader.name)
+    loader.exec_module(module)
+    return module
 
 
 class Unbuilt:
@@ -159,69 +167,6 @@ class Rival(Unbuilt, Criterion):
     relative: ClassVar[bool] = True
 
 
-class AdamW(Unbuilt, Optimizer):
-    """Moves."""
-
-    name = "adamw"
-    betas: tuple[float, float] = (0.9, 0.999)
-
-
-class Whole(Unbuilt, Optimizer):
-    """Measures all weights together."""
-
-    name = "whole"
-    shardable: ClassVar[bool] = False
-
-
-class Falling(LRSchedule):
-    """Down to nothing at the end, from a point of its own."""
-
-    name = "falling"
-    last_steps: PositiveInt = 10
-
-    def shape(self, step: int, *, steps: int) -> float:
-        return min(1.0, (steps - step) / self.last_steps)
-
-    def check(self, *, steps: int) -> None:
-        if self.last_steps > steps:
-            raise ValueError(f"it falls for {self.last_steps} of {steps} steps")
-
-
-class Constant(LRSchedule):
-    """The same all along."""
-
-    name = "constant"
-    open_ended = True
-
-    def shape(self, step: int, *, steps: int) -> float:
-        return 1.0
-
-
-class Exponential(EMA):
-    """Forgets evenly."""
-
-    name = "exponential"
-    decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    warmup: bool = True
-
-    def remaining(self, step: int, *, batch_size: int) -> float:
-        return self.decay
-
-
-class Square(EMA):
-    """Forgets as a power of the step."""
-
-    name = "square"
-    gamma: PositiveFloat = 1.0
-
-    @property
-    def exponent(self) -> float:
-        return self.gamma
-
-    def remaining(self, step: int, *, batch_size: int) -> float:
-        return float((1 - 1 / step) ** (self.gamma + 1))
-
-
 class Leading(TimeSpacing):
     """From the first."""
 
@@ -320,20 +265,7 @@ def registry_of(**distributions: list[Any]) -> Registry:
 
 
 OURS = [Pixel, Latent, Label, Words, Net, Linear, Epsilon, FixedSmall, Learned, Simple, Leading, Trailing]
-OURS += [
-    Lp,
-    Rival,
-    Ddim,
-    Ancestral,
-    ClassifierFree,
-    Folder,
-    AdamW,
-    Whole,
-    Constant,
-    Falling,
-    Exponential,
-    Square,
-]
+OURS += [Lp, Rival, Ddim, Ancestral, ClassifierFree, Folder, *vars(parts_of("training_parts.py"))["PARTS"]]
 
 
 @pytest.fixture(scope="session")

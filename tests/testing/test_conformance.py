@@ -54,8 +54,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             del sys.modules[name]
 
 
-ELSEWHERE = {"sampler diffloom/repaint"}
-"""Examined in tests/plugins/sde/test_repaint.py: the kit's samples have many shapes, and a picture has one."""
+ELSEWHERE = {"sampler diffloom/repaint", "optimizer diffloom/adamw_8bit"}
+"""The first is examined in tests/plugins/sde/test_repaint.py: the kit's samples have many shapes, and a picture has one.
+The second is examined where bitsandbytes is installed."""
 
 
 def test_everything_of_ours_conforms() -> None:

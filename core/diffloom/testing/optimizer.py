@@ -1,7 +1,8 @@
-"""Laws of the kind `optimizer`, on a quadratic in float64: two weights that decay and one that does not."""
+"""Laws of the kind `optimizer`, on a quadratic: two weights that decay and one that does not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,13 +23,13 @@ class Quadratic:
 
     def __init__(self, component: Optimizer, *, lr: float) -> None:
         self.parameters = {
-            name: nn.Parameter(2 + normal((1, *shape), seed=seed)[0])
+            name: nn.Parameter(2 + _random(shape, seed=seed))
             for seed, (name, shape) in enumerate(SHAPES.items())
         }
         weights = list(self.parameters.values())
         groups = [ParameterGroup(weights[:2], decays=True), ParameterGroup(weights[2:], decays=False)]
         self.optimizer = component.build(groups, lr=lr)
-        self._best = [normal((1, *weight.shape), seed=10 + i)[0] for i, weight in enumerate(weights)]
+        self._best = [_random(weight.shape, seed=10 + i) for i, weight in enumerate(weights)]
 
     @property
     def values(self) -> list[Tensor]:
@@ -53,6 +54,11 @@ class Quadratic:
         """As the loop does before each step."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+
+
+def _random(shape: Sequence[int], *, seed: int) -> Tensor:
+    """Keyed standard normal numbers in float32, as weights are while they train."""
+    return normal((1, *shape), seed=seed)[0].float()
 
 
 def descends_a_quadratic(component: Optimizer) -> None:
