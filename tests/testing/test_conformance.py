@@ -55,8 +55,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 ELSEWHERE = {"sampler diffloom/repaint", "optimizer diffloom/adamw_8bit"}
-"""The first is examined in tests/plugins/sde/test_repaint.py: the kit's samples have many shapes, and a picture has one.
-The second is examined where bitsandbytes is installed."""
+"""The first in tests/plugins/sde/test_repaint.py: the kit's samples have many shapes, and a picture has one. The second
+where bitsandbytes is installed."""
 
 
 def test_everything_of_ours_conforms() -> None:

@@ -112,7 +112,7 @@ class Train(Section):
     """More averages of the same run, by names of one's own; `diffloom sample --weights NAME` draws from one."""
     snapshot_every: PositiveInt | None = None
     """Steps between snapshots of every average of type `power`, from which `diffloom ema reconstruct` makes averages
-    that the run did not keep; null takes none."""
+    that the run did not keep; one more is taken at the end. null takes none."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """What networks compute in while they train; weights, averages and losses stay in float32. `fp32` is exact, `tf32`
     rounds the factors of products on NVIDIA GPUs, `bf16` and `fp16` are torch's autocast, `fp16` with loss scaling."""
