@@ -101,6 +101,51 @@ class Perceptron(Backbone):
         return Module(self.width, self.dropout)
 
 
+class Steady(Backbone):
+    """A network that looks at each example by itself, in blocks, with dropout keyed by example: what it computes does
+    not depend on how a batch is split, and no weight's gradient is rounding alone."""
+
+    name = "steady"
+    width: int = 8
+    dropout: float = 0.1
+
+    def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
+        from torch import nn
+
+        from diffloom.nn import Block, Dropout
+
+        class Layer(Block):
+            def __init__(self, width: int, dropout: float) -> None:
+                super().__init__()
+                self.into = nn.Linear(width, 2 * width)
+                self.dropout = Dropout(dropout)
+                self.out = nn.Linear(2 * width, width)
+
+            def forward(self, h_BD: Any) -> Any:
+                return h_BD + self.out(self.dropout(self.into(h_BD).tanh()))
+
+        class Module(nn.Module):
+            def __init__(self, width: int, dropout: float) -> None:
+                super().__init__()
+                pixels = space.channels * space.height * space.width
+                self.into = nn.Linear(pixels + 1, width)
+                self.classes = nn.Embedding(condition.classes, width) if condition.classes else None
+                self.layers = nn.ModuleList([Layer(width, dropout) for _ in range(2)])
+                self.out = nn.Linear(width, pixels)
+
+            def forward(self, x_BCHW: Any, t_B: Any, condition: Any) -> Any:
+                import torch
+
+                h_BD = self.into(torch.cat([x_BCHW.flatten(1), t_B[:, None] / 1000], dim=1))
+                if self.classes is not None:
+                    h_BD = h_BD + self.classes(condition.class_B)
+                for layer in self.layers:
+                    h_BD = layer(h_BD)
+                return self.out(h_BD).view_as(x_BCHW)
+
+        return Module(self.width, self.dropout)
+
+
 class Gain(Backbone):
     """One factor for each time: all it takes to predict the noise in a Gaussian around 0."""
 
@@ -201,4 +246,5 @@ def diffloom_register(registrar: Any) -> None:
     registrar.add(Fixed)
     registrar.add(Gaussian)
     registrar.add(Perceptron)
+    registrar.add(Steady)
     registrar.add(Gain)

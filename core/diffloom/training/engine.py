@@ -22,12 +22,19 @@ class Engine:
     """
 
     def __init__(self, train: Train, *, device: torch.device | str | None = None) -> None:
-        if train.parallel == "sharded" and train.precision == "fp16":
-            raise ConfigError(
-                [Problem("train.precision", "fp16 needs loss scaling, which sharded weights lack; take bf16")]
-            )
         self.processes = Processes(device)
         self._train = train
+        with self.processes.together():
+            if train.parallel == "sharded" and train.precision == "fp16":
+                raise ConfigError(
+                    [
+                        Problem(
+                            "train.precision",
+                            "fp16 needs loss scaling, which sharded weights lack; take bf16",
+                        )
+                    ]
+                )
+            self.split.require_possible()
 
     @property
     def device(self) -> torch.device:

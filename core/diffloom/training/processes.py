@@ -6,6 +6,7 @@ by the environment of `accelerate launch` (precision, accumulation, compilation)
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -45,9 +46,11 @@ class Processes:
                 f"--device {device}: each of several processes has a device of its own; say cuda or cpu"
             )
         self._made_state = PartialState._shared_state == {}
-        self._made_group = not torch.distributed.is_initialized()
+        was_connected = torch.distributed.is_initialized()
         both = {"backend": "cpu:gloo,cuda:nccl"} if launched and place.type == "cuda" else {}
         state = PartialState(cpu=place.type == "cpu", **both)
+        if not was_connected and torch.distributed.is_initialized():
+            atexit.register(_leave)
         self.count: int = state.num_processes
         """How many there are."""
         self.index: int = state.process_index
@@ -129,22 +132,26 @@ class Processes:
     def closed_after(self, run: RunFolder) -> Iterator[None]:
         """While entered, the processes are one run, and a process that is gone is a LostProcessError.
 
-        Leaves nothing of ours behind, so that the next run in this process can be begun with other settings.
+        accelerate is left as it was, so that its user goes on with settings of their own. What connects the processes
+        stays: a launcher lets them meet once.
         """
         from accelerate import PartialState
 
-        is_whole = True
         try:
             yield
         except RuntimeError as error:
-            is_whole = False
             if self.count == 1 or not BROKEN.search(str(error)):
                 raise
+            atexit.unregister(_leave)  # it would wait for the one that is gone
             raise LostProcessError(
                 f"another of this run's {self.count} processes is gone, and this one cannot go on alone; {run.standing}"
             ) from error
         finally:
-            if is_whole and self._made_group and torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
             if self._made_state:
                 PartialState._reset_state()
+
+
+def _leave() -> None:
+    """At the end of a process: NCCL wants to be told."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -22,31 +22,27 @@ class Split:
 
     @cached_property
     def passes(self) -> tuple[range, ...]:
-        """The places within a batch that each pass of this process takes; as many passes in every process.
+        """The places within a batch that each pass of this process takes; as many passes in every process."""
+        self.require_possible()
+        count, chunks = self._passes, self.processes * self._passes
+        bounds = [chunk * self.batch_size // chunks for chunk in range(chunks + 1)]
+        first = self.process * count
+        return tuple(range(bounds[chunk], bounds[chunk + 1]) for chunk in range(first, first + count))
 
-        Raises ConfigError for a batch that cannot be divided so.
-        """
-        count = self._passes
-        chunks = self.processes * count
-        if chunks > self.batch_size:
+    def require_possible(self) -> None:
+        """Raises ConfigError for a batch that cannot be divided so."""
+        if self.processes * self._passes > self.batch_size:
+            within = f" in passes of at most {self.micro_batch_size}" if self.micro_batch_size else ""
+            way_out = "train.micro_batch_size" if self.micro_batch_size else "use fewer processes"
             raise ConfigError(
                 [
                     Problem(
                         "train.batch_size",
-                        f"{self.batch_size} examples cannot be divided among {self.processes} processes"
-                        + (f" in passes of at most {self.micro_batch_size}" if self.micro_batch_size else "")
-                        + "; set it higher"
-                        + (
-                            ", or train.micro_batch_size"
-                            if self.micro_batch_size
-                            else ", or use fewer processes"
-                        ),
+                        f"{self.batch_size} examples cannot be divided among {self.processes} processes{within}; "
+                        f"set it higher, or {way_out}",
                     )
                 ]
             )
-        bounds = [chunk * self.batch_size // chunks for chunk in range(chunks + 1)]
-        first = self.process * count
-        return tuple(range(bounds[chunk], bounds[chunk + 1]) for chunk in range(first, first + count))
 
     def __str__(self) -> str:
         """As a run tells it: `2 processes, each batch of 8 in 2 passes`."""
