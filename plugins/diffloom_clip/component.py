@@ -93,14 +93,21 @@ class ClipText(Conditioner):
 
     def check(self, raw: Any) -> str:
         """The prompt. Raises ValueError when it is no text, has no tokens, or has too many and may not be cut."""
+        prompt = checked(raw)
+        too_long = self.lost(prompt)
+        if too_long is not None and self.overflow == "refuse":
+            raise ValueError(too_long)
+        return prompt
+
+    def lost(self, raw: Any) -> str | None:
+        """The end of a prompt of more tokens than there is room for."""
         from diffloom_clip.overflow import overflow
 
-        prompt = checked(raw)
         for encoder in self.encoders:
-            tokens = encoder.words(cleaning=self.cleaning).tokens(prompt, chunks=self.chunks)
-            if tokens.cut and self.overflow == "refuse":
-                raise ValueError(overflow(prompt, tokens, chunks=self.chunks))
-        return prompt
+            tokens = encoder.words(cleaning=self.cleaning).tokens(raw, chunks=self.chunks)
+            if tokens.cut:
+                return overflow(raw, tokens, chunks=self.chunks)
+        return None
 
     def build(self, *, setting: Setting, codec: Codec) -> nn.Module:
         """A `ClipTextEncoder`."""

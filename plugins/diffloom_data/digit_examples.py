@@ -25,7 +25,11 @@ class DigitExamples:
         # Grey levels are counts of 0 … 16 ink pixels in a 4×4 block of the scan.
         self.images_NCHW = (digits.images[indices, None] / 8 - 1).astype(np.float32)
         self.labels_N = digits.target[indices]
-        self.info = DataInfo(examples=len(indices), classes={"label": tuple("0123456789")})
+        self.info = DataInfo(
+            examples=len(indices),
+            classes={"label": tuple("0123456789")},
+            labels={"label": self.labels_N},
+        )
 
     def __len__(self) -> int:
         return len(self.labels_N)

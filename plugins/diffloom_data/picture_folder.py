@@ -9,12 +9,12 @@ from pydantic import model_validator
 
 from diffloom.errors import DataError
 from diffloom.kinds import Data, ImageInfo
+from diffloom.picture import Crop, Framing, Resize
 from diffloom_data.from_folder import FromFolder
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from diffloom.picture import Framing
     from diffloom_data.album import Album
     from diffloom_data.listing import File
 
@@ -28,10 +28,10 @@ class PictureFolder(Data):
     path: str
     """The folder, from the current directory; `~` is the home folder. Files whose names begin with a dot, and
     files without a picture's suffix, are not looked at."""
-    resize: Literal["cover", "stretch", "none"] = "cover"
+    resize: Resize = "cover"
     """How a picture is brought to the model's shape: scaled until it just covers it, stretched to exactly it, or not
     scaled at all but cut out, which takes pictures that are large enough."""
-    crop: Literal["center", "random"] = "center"
+    crop: Crop = "center"
     """Which part of a picture is seen where that is larger or of another shape: its middle, or another part each
     time."""
     flip: bool = False
@@ -60,13 +60,11 @@ class PictureFolder(Data):
     @property
     def framing(self) -> Framing:
         """How a picture is brought to the model's shape."""
-        from diffloom.picture import Framing
-
         return Framing(resize=self.resize, crop=self.crop, flip=self.flip)
 
     @property
     def deterministic(self) -> bool:
-        return not self.flip and (self.crop == "center" or self.resize == "stretch")
+        return self.framing.deterministic
 
     @property
     def folder(self) -> Path:

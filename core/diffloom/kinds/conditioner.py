@@ -76,6 +76,10 @@ class Conditioner(Component):
     def check(self, raw: Any) -> Any:
         """The raw condition in its normal form. Raises ValueError saying what is allowed."""
 
+    def lost(self, raw: Any) -> str | None:
+        """What the model is not shown of a raw condition in its normal form, in words; None, for most, is nothing."""
+        return None
+
     @abstractmethod
     def build(self, *, setting: Setting, codec: Codec) -> nn.Module:
         """An `Encoder` and a module; those of its parameters that require gradients are trained with the backbone.

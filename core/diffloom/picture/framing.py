@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
 
 Resize: TypeAlias = Literal["cover", "stretch", "none"]
 """`cover` scales a picture until it just covers the model's, `stretch` to exactly its shape, `none` not at all."""
@@ -34,6 +35,8 @@ class Frame:
         Scaling is Pillow's bicubic, which widens its filter when it shrinks and so does not alias; only the part
         itself is looked at.
         """
+        from PIL.Image import Resampling, Transpose
+
         height, width = self.size
         x_scale, y_scale = picture.width / width, picture.height / height
         left, top, right, bottom = self.box
@@ -44,8 +47,8 @@ class Frame:
             min(right * x_scale, picture.width),
             min(bottom * y_scale, picture.height),
         )
-        view = picture.resize(self.shape[::-1], Image.Resampling.BICUBIC, box=box)
-        return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirrored else view
+        view = picture.resize(self.shape[::-1], Resampling.BICUBIC, box=box)
+        return view.transpose(Transpose.FLIP_LEFT_RIGHT) if self.mirrored else view
 
     @property
     def kept(self) -> float:

@@ -14,7 +14,7 @@ from diffloom.process import keyed_generator
 from diffloom_data import CaptionedFolder, ImageFolder
 from diffloom_data.from_folder import FromFolder
 from diffloom_data.partners import goes_with
-from diffloom_image import ImageCondition
+from diffloom_image import ImageCondition, SizeCrop
 
 SHAPE = ImageInfo(height=8, width=8, channels=3)
 BEFORE = FromFolder(name="before", pictures="../before")
@@ -113,6 +113,7 @@ class TestTogether:
             "crop_top_left": (0, 3),
             "target_size": (8, 8),
         }
+        assert SizeCrop().check(example.conditions["size"]) == (24, 40, 0, 3, 8, 8)
 
 
 class TestProblems:
