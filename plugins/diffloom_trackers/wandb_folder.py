@@ -10,9 +10,13 @@ import json
 import secrets
 import shutil
 import string
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "told.json"
+PATIENCE_SECONDS = 10
 
 
 class WandbFolder:
@@ -40,10 +44,21 @@ class WandbFolder:
                 kept = max(kept, last)
         return kept
 
-    def closed(self, session: str, *, step: int) -> None:
-        """All that the session's folder was told up to a step is on disk."""
-        self._last_steps[session] = step
-        self._write()
+    @contextmanager
+    def written(self, session: Path, *, last_step: int) -> Iterator[None]:
+        """While entered, the session ends; afterwards all that it was told is on disk.
+
+        The library goes on writing for a moment when it has ended. If that takes long, the session counts as killed.
+        """
+        (log,) = session.glob("run-*.wandb")
+        before = log.stat().st_size
+        yield
+        last = time.monotonic() + PATIENCE_SECONDS
+        while log.stat().st_size == before and time.monotonic() < last:
+            time.sleep(0.005)
+        if log.stat().st_size != before:
+            self._last_steps[session.name] = last_step
+            self._write()
 
     def _write(self) -> None:
         hidden = self.path / f".{NAME}"

@@ -65,9 +65,11 @@ class WandbRun:
 
     def close(self, reason: str) -> None:
         self._run.summary["ended"] = reason
-        self._run.finish(exit_code=EXIT_CODES[reason])
-        if self._run.offline:
-            self._folder.closed(Path(self._run.dir).parent.name, step=self._last_told)
+        if not self._run.offline:
+            self._run.finish(exit_code=EXIT_CODES[reason])
+            return
+        with self._folder.written(Path(self._run.dir).parent, last_step=self._last_told):
+            self._run.finish(exit_code=EXIT_CODES[reason])
 
     def _log(self, step: int, news: Mapping[str, Any]) -> None:
         if step > self._told:
