@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,44 @@ train:
 """
 
 
+UNCONDITIONAL = re.sub(r"conditioners:\n.*\n", "", SOUND).replace(
+    ", guidance: {type: classifier_free, scale: 2.0}", ""
+)
+TEXT = """\
+image: {size: 8, channels: 1}
+conditioners:
+  prompt:
+    type: transformer_text
+    width: 16
+    layers: 1
+    heads: 2
+    head_channels: 8
+    length: 4
+    vocabulary: 300
+    dropout: 0.1
+backbone:
+  type: cross_attention_unet
+  channels: [8, 16]
+  blocks_per_level: 1
+  transformer_depth: [0, 1]
+  head_channels: 8
+  norm_groups: 4
+schedule: {type: cosine, steps: 1000}
+prediction: v
+sampling: {sampler: ddim, steps: 2, guidance: {type: classifier_free, scale: 2.0}}
+data: {type: faulty/blobs, condition: prompt, captioned: true}
+train:
+  steps: 60
+  batch_size: 16
+  lr: 2e-3
+  lr_schedule: {warmup_steps: 20}
+  ema: {decay: 0.95}
+  log_every: 20
+  checkpoint_every: 1000
+  sentinel: {every: 20}
+"""
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a run left."""
@@ -62,6 +101,18 @@ class Run(Protocol):
 def plugins() -> Plugins:
     """The installed plugins and the faulty ones."""
     return load_plugins((str(FAULTY),))
+
+
+@pytest.fixture(scope="session")
+def unconditional() -> str:
+    """The sound model without its condition."""
+    return UNCONDITIONAL
+
+
+@pytest.fixture(scope="session")
+def text_to_image() -> str:
+    """A small U-Net that reads captions."""
+    return TEXT
 
 
 @pytest.fixture

@@ -130,6 +130,39 @@ class Net(Backbone):
         return Module(self)
 
 
+class Normed(Backbone):
+    """Dropout, and a norm whose running statistics are buffers that training changes."""
+
+    name = "normed"
+    dropout: float = 0.1
+
+    def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
+        import torch
+        from torch import nn
+
+        from diffloom.nn import Dropout
+
+        pixels, width = space.channels * space.height * space.width, 16
+
+        class Module(nn.Module):
+            def __init__(self, dropout: float) -> None:
+                super().__init__()
+                self.into = nn.Linear(pixels + 1, width)
+                self.classes = nn.Embedding(condition.classes, width) if condition.classes else None
+                self.norm = nn.BatchNorm1d(width)
+                self.dropout = Dropout(dropout)
+                self.own = nn.Dropout(dropout)
+                self.out = nn.Linear(width, pixels)
+
+            def forward(self, x_BCHW: Any, t_B: Any, condition: Any) -> Any:
+                h_BD = self.into(torch.cat([x_BCHW.flatten(1), t_B[:, None] / 1000], dim=1))
+                if self.classes is not None:
+                    h_BD = h_BD + self.classes(condition.class_B)
+                return self.out(self.own(self.dropout(self.norm(h_BD).relu()))).view_as(x_BCHW)
+
+        return Module(self.dropout)
+
+
 class Latents(Space):
     """A space that is not the pictures themselves, whose scale may be forgotten."""
 
@@ -158,5 +191,5 @@ class Latents(Space):
 
 @hookimpl
 def diffloom_register(registrar: Any) -> None:
-    for part in (Blobs, Net, Latents):
+    for part in (Blobs, Net, Normed, Latents):
         registrar.add(part)

@@ -61,7 +61,8 @@ def test_an_average_switched_off_is_no_fault(run: Run) -> None:
 
 def test_labels_shuffled(run: Run) -> None:
     text = only(
-        run("data.shuffled=true", "train.batch_size=64", "train.sentinel.every=5"), "condition-uninformative"
+        run("data.shuffled=true", "train.steps=240", "train.batch_size=64", "train.sentinel.every=6"),
+        "condition-uninformative",
     )
     assert "another example's label costs" in text
     assert "look whether label and pictures are those of the same examples" in text

@@ -19,24 +19,25 @@ from diffloom.sentinel.look import Look
 from diffloom.sentinel.paired import Paired
 from diffloom.training.diffusion import DiffusionTask
 
-DEAF = 1e-4
-"""Change of the network's output, as a share of its size, below which it does not heed a condition."""
+DEAF = 1e-6
+"""Change of the network's output, as a share of its size, below which it does not heed a condition: it is rounding."""
 TWICE = 2
 """Looks in a row that must agree: what a network begins with may be zero on purpose."""
-FEWEST = 128
+FEWEST = 100
 """Examples that are compared before anything is said of what conditions tell."""
 USEFUL, ERRORS = 0.01, 3.0
 """By how much wrong conditions must cost more than true ones (`Paired`) to tell anything; and the standard errors
 within which this is known. A condition that tells so much is called useless at one judgement of a thousand."""
-BEGINNING = 0.25
-"""Share of the run in which a network may still have to learn what its conditions mean."""
+BEGINNING, FIRST_STEP = 0.25, 200
+"""Share of the run, and steps, in which a network may still have to learn what its conditions mean."""
 
 
 @dataclass
 class _Heard:
     """What is known of one conditioner."""
 
-    cost_of_wrong: Paired = field(default_factory=Paired)
+    cost_of_wrong: list[tuple[int, Paired]] = field(default_factory=list)
+    """At each look: its step, and by how much wrong conditions cost more than true ones."""
     changes: list[float] = field(default_factory=list)
     """How far the output moved with the condition, at each look."""
 
@@ -81,17 +82,14 @@ class Conditions:
             change_BCHW = (answer.output_BCHW - true.output_BCHW)[rows]
             size = float(true.output_BCHW[rows].double().square().mean().sqrt())
             heard.changes.append(float(change_BCHW.double().square().mean().sqrt()) / size if size else 0.0)
-            now = Paired()
-            for paired in (now, heard.cost_of_wrong):
-                paired.add(answer.each_B[rows], true.each_B[rows])
+            now = Paired.of(answer.each_B[rows], true.each_B[rows])
+            heard.cost_of_wrong.append((look.step, now))
             figures["condition_gain" if len(self._heard) == 1 else f"condition_gain_{name}"] = now.mean
         droppable = {name for name, config in conditioning.configs.items() if config.dropout > 0}
         if droppable:
             count = len(look.batch.positions)
             nulls = {name: _encoded(conditioning, name, [None] * count, look) for name in droppable}
-            gap = Paired()
-            gap.add(self._answer(look, {**parts, **nulls}).each_B, true.each_B)
-            figures["null_gap"] = gap.mean
+            figures["null_gap"] = Paired.of(self._answer(look, {**parts, **nulls}).each_B, true.each_B).mean
         return figures
 
     def judged(self, look: Look) -> Iterator[Alarm]:
@@ -107,8 +105,10 @@ class Conditions:
                     figure=1.0,
                     about=name,
                 )
-            elif self._says_nothing(name, heard, look):
-                paired = heard.cost_of_wrong
+                continue
+            # What it knew in the first half of the run so far is no evidence of what it knows now.
+            paired = sum((now for step, now in heard.cost_of_wrong if 2 * step > look.step), Paired())
+            if self._may_judge(name, look) and tells_nothing(paired):
                 yield Alarm(
                     "condition-uninformative",
                     f"{place}: on {paired.count} examples another example's {name} costs {200 * paired.mean:.1f} ± "
@@ -118,13 +118,11 @@ class Conditions:
                     about=name,
                 )
 
-    def _says_nothing(self, name: str, heard: _Heard, look: Look) -> bool:
-        """Whether it is known to be useless. A condition that is never dropped beside others (a size, a mask) may tell
-        little in a sound model: guidance does not need it."""
-        conditioning, paired = self._task.pipeline.conditioning, heard.cost_of_wrong
-        counts = conditioning.configs[name].dropout > 0 or len(self._heard) == 1
-        is_known = paired.count >= FEWEST and look.share >= BEGINNING
-        return counts and is_known and paired.mean + ERRORS * paired.error < USEFUL
+    def _may_judge(self, name: str, look: Look) -> bool:
+        """Whether a condition should tell something by now. One that is never dropped beside others (a size, a mask)
+        may tell little in a sound model: guidance does not need it."""
+        counts = self._task.pipeline.conditioning.configs[name].dropout > 0 or len(self._heard) == 1
+        return counts and look.share >= BEGINNING and look.step >= FIRST_STEP
 
     def _answer(self, look: Look, parts: Mapping[str, Condition]) -> _Answer:
         """The objective's loss, and what the network said last, under these conditions."""
@@ -140,6 +138,11 @@ class Conditions:
         with look.engine.autocast():
             each_B = task.loss(network, task.x0(look.batch, draws), process=pipeline.process, draws=draws)
         return _Answer(each_B, said[-1])
+
+
+def tells_nothing(cost_of_wrong: Paired) -> bool:
+    """Whether conditions of which wrong ones cost so much more are known to be useless."""
+    return cost_of_wrong.count >= FEWEST and cost_of_wrong.mean + ERRORS * cost_of_wrong.error < USEFUL
 
 
 def exchanged(look: Look, name: str) -> list[Any]:

@@ -1,0 +1,71 @@
+"""The sentinel leaves no trace in a run. Oracle: the run without it, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from diffloom.checkpoint import open_checkpoint
+from diffloom.sentinel.quiet import quiet
+from diffloom.training.run_folder import RunFolder
+
+Run = Callable[..., Any]
+MEASURED = ("grad_norm_bucket_", "noise_scale", "condition_gain", "null_gap")
+"""What close looks add to a row."""
+TIMED = ("seconds", "images_per_second", "data_wait")
+
+
+def tensors(folder: Path) -> dict[tuple[str, str], bytes]:
+    """All that a run goes on from, but for what was measured."""
+    latest = RunFolder(folder).latest()
+    assert latest is not None
+    checkpoint = open_checkpoint(latest)
+    return {
+        (group, name): tensor.numpy().tobytes()
+        for group in sorted(checkpoint.header.digests)
+        for name, tensor in checkpoint.group(group).items()
+        if not name.startswith("notes/")
+    }
+
+
+def computed(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [
+        {key: value for key, value in row.items() if not key.startswith(MEASURED) and key not in TIMED}
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        (),
+        ("train.micro_batch_size=9", "backbone.dropout=0.2"),
+        ("objective={type: simple, timing: second_moment}", "train.precision=bf16"),
+    ],
+    ids=["plain", "passes and dropout", "a timing that learns"],
+)
+def test_a_watched_run_is_the_same(run: Run, use: tuple[str, ...]) -> None:
+    """Weights, averages, moments, what objectives and norms have learned, all figures; and looks were taken."""
+    own = ("backbone.type=faulty/normed", "train.steps=12", "train.log_every=3", *use)
+    watched = run(*own, "train.sentinel.every=2")
+    alone = run(*own, "train.sentinel.every=null")
+    assert tensors(watched.folder) == tensors(alone.folder)
+    assert computed(watched.rows) == computed(alone.rows)
+    assert any(key.startswith(MEASURED) for row in watched.rows for key in row)
+    assert not any(key.startswith(MEASURED) for row in alone.rows for key in row)
+
+
+def test_a_quiet_place_gives_modes_and_generators_back() -> None:
+    frozen, trained = nn.Dropout().eval(), nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    with quiet((frozen, trained), device=torch.device("cpu")):
+        assert not any(part.training for part in trained.modules())
+        torch.rand(5)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [part.training for part in (frozen, *trained.modules())] == [False, True, True, True]
