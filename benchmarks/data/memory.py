@@ -145,10 +145,10 @@ def report(rows: list[tuple[str, int, Figures]]) -> str:
         "# Memory of an epoch, whatever the set's size",
         "",
         "`python benchmarks/data/memory.py FOLDER --write benchmarks/data/RESULTS.md`: pictures of 16×16 with labels "
-        "and captions, shuffled, read in batches of 100 without workers; a stream's buffer holds 1,000 records. In MiB: "
-        "anonymous memory beyond what the process had before it opened the data, and the whole resident set, which "
-        "counts pages of mapped files that the system drops when it needs room. A folder was looked through, and "
-        "Parquet brought to Arrow, by an earlier start.",
+        "and captions, shuffled, read in batches of 100 without workers; a stream's buffer holds 1,000 records. A "
+        "folder was looked through, and Parquet brought to Arrow, by an earlier start. In MiB: anonymous memory beyond "
+        "what the process had before it opened the data, and the whole resident set, which counts pages of mapped "
+        "files that the system drops when it needs room.",
         "",
         f"Machine: {platform.system()} {platform.machine()}, {os.cpu_count()} cores shared with other work, Python "
         f"{platform.python_version()}, {versions()}. Speeds are of that machine, one core.",
