@@ -147,7 +147,7 @@ def _versions(device: torch.device) -> dict[str, str]:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             found[requirement.name] = importlib.metadata.version(requirement.name)
     if device.type == "cuda":
-        found |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+        found |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
     return found
 
 
