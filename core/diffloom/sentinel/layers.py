@@ -32,8 +32,9 @@ class _Passed:
 
     varies: Tensor
     """Whether what entered differs from example to example."""
+    units: int
     dead: Tensor
-    """Share of the units whose output is the same everywhere."""
+    """How many of the units say the same everywhere."""
     rms: Tensor
 
 
@@ -60,7 +61,7 @@ class Layers:
                 hook.remove()
         self._last = {}
         for name, passages in self._passed.items():
-            dead = [float(passed.dead) for passed in passages if passed.varies]
+            dead = [int(passed.dead) / passed.units for passed in passages if passed.varies]
             self._last[name] = (min(dead, default=0.0), max(float(passed.rms) for passed in passages))
             is_dead = self._last[name][0] >= DEAD and look.step >= FIRST_STEP
             self._dead_looks[name] = self._dead_looks.get(name, 0) + 1 if is_dead else 0
@@ -99,7 +100,7 @@ class Layers:
         is_dead_U = values_UN.amax(1) == values_UN.amin(1)
         varies = (into.detach() != into.detach()[:1]).any()
         rms = values_UN.float().square().mean().sqrt()
-        self._passed.setdefault(name, []).append(_Passed(varies, is_dead_U.float().mean(), rms))
+        self._passed.setdefault(name, []).append(_Passed(varies, len(is_dead_U), is_dead_U.sum(), rms))
 
 
 def _by_unit(values: Tensor) -> Tensor:
