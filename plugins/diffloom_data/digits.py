@@ -42,7 +42,7 @@ class Digits(Data):
 
     def build(self, *, image: ImageInfo) -> Examples:
         """Load the images. Raises DataError when the picture is not 8×8 with one channel."""
-        if image != SHAPE:
+        if image.shape != SHAPE.shape:
             raise DataError(
                 f"digits are 8×8 with 1 channel, and the picture is {image.height}×{image.width} with "
                 f"{image.channels}: set `image: {{size: 8, channels: 1}}`"

@@ -38,8 +38,17 @@ class StripeExamples:
 
     @property
     def info(self) -> DataInfo:
+        bug = self.mistake
         return DataInfo(
-            examples=13 if self.mistake == "counts one more" else 12, classes={"label": ("a", "b", "c")}
+            examples=13 if bug == "counts one more" else 12,
+            classes={"label": ("a", "b", "c")},
+            labels={
+                "other" if bug == "labels of no classes" else "label": np.arange(
+                    11 if bug == "a label too few" else 12
+                )
+                % (2 if bug == "other labels" else 3)
+            },
+            sizes=np.array([(10, 10 + 20 * index) for index in range(11 if bug == "a size too few" else 12)]),
         )
 
     def __len__(self) -> int:
@@ -49,8 +58,11 @@ class StripeExamples:
         bug = self.mistake
         self.calls += 1
         frequency = 1 if bug == "one picture" else index + 1
-        row = np.sin(frequency * np.arange(self.image.width) / 3).astype(np.float32)
-        picture = np.broadcast_to(row, self.image.shape).copy()
+        height, width = self.image.shape_for((10, 10 + 20 * index))
+        if bug == "one bucket":
+            height, width = self.image.height, self.image.width
+        row = np.sin(frequency * np.arange(width) / 3).astype(np.float32)
+        picture = np.broadcast_to(row, (self.image.channels, height, width)).copy()
         draw = np.random.default_rng(self.calls) if bug == "draws of its own" else rng
         picture *= 1.0 if bug == "one picture" else np.float32(draw.uniform(0.5, 1.0))
         if bug == "bytes":
@@ -90,6 +102,11 @@ def test_right_data_pass(passes: Callable[..., None]) -> None:
         ("an unknown name", "names_its_conditions"),
         ("no label", "names_its_conditions"),
         ("a label now and then", "names_its_conditions"),
+        ("labels of no classes", "tells_the_truth"),
+        ("a label too few", "tells_the_truth"),
+        ("other labels", "tells_the_truth"),
+        ("a size too few", "tells_the_truth"),
+        ("one bucket", "tells_the_truth"),
     ],
 )
 def test_a_mistake_in_data_is_caught(caught: Callable[..., None], mistake: str, check: str) -> None:

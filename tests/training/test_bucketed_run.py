@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 import diffloom
 from diffloom import config
 from diffloom.errors import ConfigError
+from diffloom.latents.opening import open_model
 from diffloom.plugins import Plugins
 from diffloom.training import Trained
 from diffloom.training.feed import Feed
@@ -113,3 +115,14 @@ class TestRun:
     ) -> None:
         with pytest.raises(ConfigError, match=message):
             config.load({**yaml.safe_load(CONFIG), **change}, registry=plugins.registry)
+
+    def test_latents_are_measured_in_one_shape(self, plugins: Plugins) -> None:
+        space = {"type": "autoencoder_kl", "channels": [4, 4], "norm_groups": 2}
+        source = {**yaml.safe_load(CONFIG), "space": space}
+        resolved = config.load(source, registry=plugins.registry)
+        with pytest.raises(ConfigError, match=r"image\.buckets=null"):
+            open_model(
+                config.require_diffusion(resolved.document, place="text"),
+                registry=plugins.registry,
+                device=torch.device("cpu"),
+            )

@@ -22,7 +22,8 @@ class ImageInfo:
     width: int
     channels: int
     shapes: tuple[tuple[int, int], ...] = ()
-    """(height, width) of all shapes that training gives pictures in, each in the nearest; empty for this one alone."""
+    """(height, width) of all shapes that training gives pictures in; empty for this one alone. Data give each picture
+    the shape `shape_for` its size, and tell all sizes in their `DataInfo`."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -125,6 +126,32 @@ def _decoded(stream: Stream, record: object) -> Example:
     return stream.example(record, _rng(0))
 
 
+def tells_the_truth(component: Data) -> None:
+    """What info tells of every example is so: its label, and the shape that its size leads to among several."""
+    image, examples = _opened(component)
+    info = examples.info
+    for key, ids in info.labels.items():
+        expect(key in info.classes, f"info to name the classes of {key!r}", sorted(info.classes))
+        expect(len(ids) == len(examples), f"a label of {key!r} for each example", len(ids))
+        for index in _indices(examples):
+            label, names = examples.example(index, _rng(index)).conditions[key], info.classes[key]
+            told = int(ids[index])
+            expect(label in (told, names[told]), f"example {index} to have the label {told}", repr(label))
+    if info.sizes is None:
+        return
+    expect(info.sizes.shape == (len(examples), 2), "height and width for each example", info.sizes.shape)
+    height, width = image.height, image.width
+    several = replace(image, shapes=((2 * height, width // 2), (height, width), (height // 2, 2 * width)))
+    try:
+        sorted_examples = _examples(component.build(image=several))
+    except DataError:
+        return  # pictures too small for one of these, where nothing is scaled
+    for index in _indices(sorted_examples):
+        wanted = several.shape_for((int(info.sizes[index, 0]), int(info.sizes[index, 1])))
+        came = sorted_examples.example(index, _rng(index)).image_CHW.shape[1:]
+        expect(came == wanted, f"example {index} in the shape of its bucket, {wanted}", came)
+
+
 def _expect_label(key: str, label: object, names: tuple[str, ...]) -> None:
     known = label in names if isinstance(label, str) else isinstance(label, int) and 0 <= label < len(names)
     expect(known, f"{key} to be an id below {len(names)} or one of {names[:5]}", repr(label))
@@ -169,5 +196,6 @@ CHECKS: tuple[Check, ...] = (
     depends_on_index_and_rng_alone,
     is_random_unless_it_says_otherwise,
     names_its_conditions,
+    tells_the_truth,
     gives_the_same_records_from_any_on,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from diffloom.building import built
-from diffloom.kinds import LatentSpace, Loss, TimeAxis
+from diffloom.kinds import ImageInfo, LatentSpace, Loss, TimeAxis
 from diffloom.nn import key_dropout
 from diffloom.pipeline import Pipeline
 from diffloom.process import Draws, Step, keyed_generator
@@ -92,7 +92,7 @@ class DiffusionTask:
         given = batch.images_BCHW.to(self.device, non_blocking=True)
         if document.latents is None:
             height, width = given.shape[2:]  # of its bucket, where there are some
-            image = replace(document.image.info, height=height, width=width)
+            image = ImageInfo(height=height, width=width, channels=document.image.channels)
             return encoded(codec, given, draws, shape=document.space.info(image).shape)
         assert isinstance(document.space, LatentSpace), "lint"
         return unpacked(document.space, codec, given, draws, shape=document.space_info.shape)
