@@ -83,7 +83,8 @@ class Sentinel(Section):
     """What watches over a run and names the causes of what goes wrong. It changes no number."""
 
     every: PositiveInt | None = 250
-    """Steps between close looks, which cost a few passes each; null looks only at what each step shows by itself."""
+    """Steps between close looks at the examples of one pass, each of which takes as long as some four steps of them;
+    null looks only at what each step shows by itself, and so do sharded weights."""
     stops: bool = False
     """End the run at the first finding, saved and with exit code 3; otherwise findings are told and written."""
 

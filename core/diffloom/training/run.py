@@ -144,6 +144,10 @@ class _Session:
                     self._line(f"the latents' standard deviation is {std:.3g}")
             journal = self._journal(resolved, text, state.step) if processes.is_main else Silence()
         self._line(f"at step {state.step} of {train.steps}, {self.engine.split} on {self.engine.device}")
+        if parallel.is_sharded and train.sentinel.every is not None:
+            self._line(
+                "no process has all weights to look at closely: the sentinel judges what steps show by themselves"
+            )
         reason = "failed"
         journal.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
         try:
