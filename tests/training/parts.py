@@ -108,6 +108,8 @@ class Steady(Backbone):
     name = "steady"
     width: int = 8
     dropout: float = 0.1
+    spare: bool = False
+    """With a layer that nothing calls."""
 
     def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
         from torch import nn
@@ -125,10 +127,11 @@ class Steady(Backbone):
                 return h_BD + self.out(self.dropout(self.into(h_BD).tanh()))
 
         class Module(nn.Module):
-            def __init__(self, width: int, dropout: float) -> None:
+            def __init__(self, width: int, dropout: float, spare: bool) -> None:
                 super().__init__()
                 pixels = space.channels * space.height * space.width
                 self.into = nn.Linear(pixels + 1, width)
+                self.spare = nn.Linear(width, width) if spare else None
                 self.classes = nn.Embedding(condition.classes, width) if condition.classes else None
                 self.layers = nn.ModuleList([Layer(width, dropout) for _ in range(2)])
                 self.out = nn.Linear(width, pixels)
@@ -143,7 +146,7 @@ class Steady(Backbone):
                     h_BD = layer(h_BD)
                 return self.out(h_BD).view_as(x_BCHW)
 
-        return Module(self.width, self.dropout)
+        return Module(self.width, self.dropout, self.spare)
 
 
 class Gain(Backbone):

@@ -32,7 +32,11 @@ def run(order: dict[str, Any], plugins: Any) -> str:
     try:
         resolved = config.load(order["file"], order["overrides"], registry=plugins.registry)
         train(
-            resolved, order["folder"], plugins=plugins, resume=order.get("resume", False), device=order.get("device", "cpu")
+            resolved,
+            order["folder"],
+            plugins=plugins,
+            resume=order.get("resume", False),
+            device=order.get("device", "cpu"),
         )
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {error}"
