@@ -10,7 +10,7 @@ from diffloom.kinds import DataInfo, Examples, ImageInfo, Stream
 from diffloom_hub_data.captions import Captions
 from diffloom_hub_data.check import checked
 from diffloom_hub_data.column_values import ColumnValues
-from diffloom_hub_data.columns import Columns, columns_of
+from diffloom_hub_data.columns import columns_of
 from diffloom_hub_data.examples import TableExamples
 from diffloom_hub_data.library import datasets
 from diffloom_hub_data.opening import opened
@@ -36,19 +36,19 @@ def built(component: HuggingFace, *, image: ImageInfo) -> Examples | Stream:
         root=None if files is None else files.root,
     )
     classes = {key: column.classes for key, column in columns.holding("label").items()}
+    table = table.select_columns(list(dict.fromkeys(column.name for column in columns.all)))
     if component.streaming:
         if files is not None and files.format == "parquet":
-            table = (
-                table.reshard()
-            )  # by row groups: smaller shards are shuffled better, and entered with less reading
+            # By row groups: smaller shards are shuffled better, and entered with less reading.
+            table = table.reshard()
         return TableStream(
-            _bare(table, columns).decode(False),
+            table.decode(False),
             reading,
             DataInfo(examples=_told(table, component.split), classes=classes, framing=component.framing),
             shuffle_buffer=component.shuffle_buffer,
             called=component.path,
         )
-    table = _bare(table, columns)
+    table = _undecoded(table)
     labels = checked(table, columns, place=component.path)
     if component.unreadable == "refuse":
         require_readable(table, reading, place=component.path)
@@ -64,9 +64,8 @@ def built(component: HuggingFace, *, image: ImageInfo) -> Examples | Stream:
     return TableExamples(table, reading, info)
 
 
-def _bare(table: Any, columns: Columns) -> Any:
-    """Only the columns that are needed, their pictures as they are stored."""
-    table = table.select_columns(list(dict.fromkeys(column.name for column in columns.all)))
+def _undecoded(table: Any) -> Any:
+    """The table with its pictures as they are stored."""
     library = datasets()
     for name, feature in table.features.items():
         if isinstance(feature, library.Image):

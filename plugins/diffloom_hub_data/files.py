@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +67,14 @@ def _folder(folder: Path, wanted: str | None) -> Files:
     names = {file.name for file in folder.iterdir()}
     if wanted is None and names & SAVED:
         return Files(folder, "saved", ())
-    found = (file for file in folder.rglob("*") if not file.name.startswith("."))
-    return Files(folder, wanted or _format((str(file) for file in found if file.is_file()), str(folder)), ())
+    return Files(folder, wanted or _format(_within(folder), str(folder)), ())
+
+
+def _within(folder: Path) -> Iterator[str]:
+    """The files in a folder and its sub-folders that are not hidden, as the library looks for them."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (str(Path(here, name)) for name in files if not name.startswith("."))
 
 
 def _format(names: Iterable[str], place: str) -> str:

@@ -73,7 +73,7 @@ class Reading:
             return content, path or "the picture"
         if "://" in path:
             return self._fetched(value, column), path
-        return Path(path), path
+        return (self.root or Path()) / path, path
 
     def _fetched(self, value: Any, column: Column) -> Image.Image:
         """A picture that lies elsewhere, or within an archive."""

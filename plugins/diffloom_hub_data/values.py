@@ -22,7 +22,7 @@ def label(value: Any, classes: tuple[str, ...]) -> int:
         if value not in classes:
             raise ValueError(f"{value!r} is none of the {len(classes)} classes")
         return classes.index(value)
-    if value != int(value) or not 0 <= value < len(classes):
+    if value not in range(len(classes)):
         raise ValueError(f"{value} is no id of the {len(classes)} classes, which begin at 0")
     return int(value)
 

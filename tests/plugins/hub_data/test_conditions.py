@@ -15,6 +15,7 @@ from diffloom.kinds import ImageInfo
 from diffloom.picture import Framing
 from diffloom.process import keyed_generator
 from diffloom_hub_data.from_column import FromColumn
+from diffloom_hub_data.values import label
 from diffloom_image import ImageCondition
 
 Opened = Callable[..., Any]
@@ -47,6 +48,15 @@ class TestLabels:
         assert values(examples) == [index % 3 for index in range(COUNT)]
         assert {type(value) for value in values(examples)} == {int}
         assert examples.info.classes == {"it": ("cat", "dog", "owl")}
+
+    @pytest.mark.parametrize("value", [None, -1, 3, 1.5, float("inf"), float("nan"), "cow", "0"])
+    def test_what_is_none(self, value: Any) -> None:
+        with pytest.raises(ValueError, match=r"label|classes"):
+            label(value, ("cat", "dog", "owl"))
+
+    @pytest.mark.parametrize("value", [1, 1.0, True, "dog"])
+    def test_what_is_one(self, value: Any) -> None:
+        assert label(value, ("cat", "dog", "owl")) == 1
 
     def test_in_another_order(self, parquet: str, opened: Opened) -> None:
         examples = opened(parquet, **source(column="animal", classes=("owl", "dog", "cat")))

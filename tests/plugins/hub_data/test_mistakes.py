@@ -49,6 +49,12 @@ class TestPlaces:
         assert told.startswith(f"{folder}: holds files of several formats (12 of imagefolder, 1 of ")
         assert told.endswith("; say with `format` which ones are meant")
 
+    def test_hidden_things_do_not_count(self, opened: Opened, tmp_path: Path) -> None:
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+        (tmp_path / ".thumbnails").mkdir()
+        (tmp_path / ".thumbnails" / "a.csv").write_text("a")
+        assert len(opened(str(tmp_path))) == 1
+
     def test_nothing_known(self, refusal: Refusal, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("x")
         assert refusal(str(tmp_path)).startswith(
