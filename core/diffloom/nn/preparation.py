@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
 from diffloom.nn.block import Block, blocks
 
+Backend = str | Callable[..., Any]
+"""What torch.compile takes for one."""
 COMPILATIONS = 8
 """Of one block, at most: training and sampling, each in a few shapes."""
 
 
 def prepare_training(
-    module: nn.Module, *, checkpointing: bool, compiled: bool, backend: str = "inductor"
+    module: nn.Module, *, checkpointing: bool, compiled: bool, backend: Backend = "inductor"
 ) -> list[str]:
     """Have the trained blocks of a module computed again on the way back, compiled with torch.compile, or both.
 
@@ -42,7 +47,7 @@ def prepare_training(
     return lines
 
 
-def _compiled(found: list[Block], backend: str) -> str:
+def _compiled(found: list[Block], backend: Backend) -> str:
     """Compile the blocks in place; returns what to tell."""
     device = next(weight.device for weight in found[0].parameters())
     if (fault := compiler_fault(device, backend)) is not None:
@@ -57,11 +62,12 @@ def _compiled(found: list[Block], backend: str) -> str:
     return f"compiling: {len(found)} blocks, each shape when it is first met"
 
 
-def compiler_fault(device: torch.device, backend: str = "inductor") -> str | None:
+def compiler_fault(device: torch.device, backend: Backend = "inductor") -> str | None:
     """Why torch.compile does not work for a device on this machine; None where it does. Found out by trying."""
     compiled = torch.compile(lambda x: x * 2 + 1, backend=backend)
     try:
         compiled(torch.ones(8, device=device))
     except Exception as error:  # whatever a missing compiler, Triton, header or disk leads to
-        return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        cause = getattr(error, "inner_exception", error)  # where torch says who raised what
+        return next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
     return None
