@@ -110,6 +110,8 @@ class Steady(Backbone):
     dropout: float = 0.1
     spare: bool = False
     """With a layer that nothing calls."""
+    loudness: float = 1.0
+    """Gradients are so many times larger on their way than where they arrive."""
 
     def build(self, *, space: SpaceInfo, condition: ConditionInfo) -> nn.Module:
         from torch import nn
@@ -127,8 +129,9 @@ class Steady(Backbone):
                 return h_BD + self.out(self.dropout(self.into(h_BD).tanh()))
 
         class Module(nn.Module):
-            def __init__(self, width: int, dropout: float, spare: bool) -> None:
+            def __init__(self, width: int, dropout: float, spare: bool, loudness: float) -> None:
                 super().__init__()
+                self.loudness = loudness
                 pixels = space.channels * space.height * space.width
                 self.into = nn.Linear(pixels + 1, width)
                 self.spare = nn.Linear(width, width) if spare else None
@@ -144,9 +147,9 @@ class Steady(Backbone):
                     h_BD = h_BD + self.classes(condition.class_B)
                 for layer in self.layers:
                     h_BD = layer(h_BD)
-                return self.out(h_BD).view_as(x_BCHW)
+                return (self.out(h_BD) / self.loudness * self.loudness).view_as(x_BCHW)
 
-        return Module(self.width, self.dropout, self.spare)
+        return Module(self.width, self.dropout, self.spare, self.loudness)
 
 
 class Gain(Backbone):
@@ -186,12 +189,13 @@ class Codes(Space):
         from torch import nn
 
         from diffloom.kinds import Reconstruction
+        from diffloom.nn import Dropout
 
         class Module(nn.Module):
             def __init__(self, channels: int, factor: int) -> None:
                 super().__init__()
                 self.into = nn.Conv2d(image.channels, 2 * channels, factor, stride=factor)
-                self.dropout = nn.Dropout(0.1)
+                self.dropout = Dropout(0.1)
                 self.out = nn.ConvTranspose2d(channels, 3, factor, stride=factor)
                 self.last = nn.Conv2d(3, image.channels, 1)
 

@@ -13,7 +13,7 @@ from diffloom.assembly import assemble
 from diffloom.bridge.empty import empty_weights
 from diffloom.bridge.model import Seat, components_of, weighted_parts
 from diffloom.checkpoint import Checkpoint, open_checkpoint
-from diffloom.checkpoint.header import KEY
+from diffloom.checkpoint.header import KEY, is_sharded
 from diffloom.checkpoint.stored import PICKLE_SUFFIXES, is_pickle, read_stored
 from diffloom.config import Document
 from diffloom.config.choice import AnyDocument
@@ -44,6 +44,8 @@ class NativePart:
 def is_native(path: Path) -> bool:
     """Whether a path is a run or a checkpoint of ours. What has nothing of another program would have been one."""
     if path.is_dir():
+        if is_sharded(path):
+            return True
         return RunFolder(path).is_begun or not any(item.suffix in FOREIGN for item in path.iterdir())
     return not path.exists() or (not is_pickle(path) and KEY in read_stored(path).metadata)
 

@@ -132,11 +132,12 @@ class Conditions:
         said: list[Tensor] = []
 
         def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
-            said.append(pipeline.predict(x_t_BCHW, t_B, condition).to(x_t_BCHW.dtype))
+            with look.engine.autocast():
+                output = pipeline.predict(x_t_BCHW, t_B, condition)
+            said.append(output.to(x_t_BCHW.dtype))
             return said[-1]
 
-        with look.engine.autocast():
-            each_B = task.loss(network, task.x0(look.batch, draws), process=pipeline.process, draws=draws)
+        each_B = task.loss(network, task.x0(look.batch, draws), process=pipeline.process, draws=draws)
         return _Answer(each_B, said[-1])
 
 

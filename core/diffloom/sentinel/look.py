@@ -48,8 +48,7 @@ class Look:
     def losses(self, rows: Sequence[int] | None = None) -> Losses:
         """What the examples cost now, or (`rows`) some of them, with gradients where they are enabled."""
         batch = self.batch if rows is None else rows_of(self.batch, rows)
-        with self.engine.autocast():
-            return self.task.losses(batch, self._draws(batch), step=self.step)
+        return self.task.losses(batch, self._draws(batch), step=self.step)
 
     def _draws(self, batch: Batch) -> Draws:
         return Draws.of(self.train.seed, batch.positions, step=0 if self.again else 1)

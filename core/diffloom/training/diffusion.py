@@ -35,7 +35,7 @@ class DiffusionTask:
     """What the objective built."""
     previews: Previews
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Entered around each call of the network; the rest is in float32."""
+    """Entered around each call of the network and of the conditioners; the rest is in float32."""
 
     @property
     def module(self) -> nn.ModuleDict:
@@ -67,7 +67,8 @@ class DiffusionTask:
         for module in (self.module, self.beside):
             key_dropout(module, draws)
         x0_BCHW = self.x0(batch, draws)
-        condition = pipeline.training_condition(batch.raw, draws)
+        with self.autocast():
+            condition = pipeline.training_condition(batch.raw, draws)
 
         times: list[Tensor] = []
 

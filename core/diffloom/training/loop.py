@@ -28,9 +28,9 @@ from diffloom.training.state import TrainState
 from diffloom.training.step import OptimizerStep, Taken
 from diffloom.training.witness import Fed
 
-LONG_ROW = 50
-"""Steps whose fp16 gradients overflow one after another, each with half the scale of the one before: after so many the
-scale is not what is wrong."""
+LONG_ROW = 20
+"""Steps whose fp16 gradients overflow one after another, each with half the scale of the one before. torch begins with
+2¹⁶: after so many the scale is not what is wrong, and soon the gradients would be lost below what fp16 can hold."""
 
 
 class _PreviewCancelledError(Exception):

@@ -39,12 +39,12 @@ class Processes:
     def __init__(self, device: torch.device | str | None) -> None:
         from accelerate import PartialState  # takes a second, so only where training begins
 
-        place = usable_device(device)
         launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
-        if launched and place.index and device is not None:
+        if launched and device is not None and ":" in str(device):
             raise DiffloomError(
-                f"--device {device}: each of several processes has a device of its own; say cuda or cpu"
+                f"device {str(device)!r}: each of several processes has a device of its own; say cuda or cpu"
             )
+        place = usable_device(device)
         self._made_state = PartialState._shared_state == {}
         was_connected = torch.distributed.is_initialized()
         both = {"backend": "cpu:gloo,cuda:nccl"} if launched and place.type == "cuda" else {}
@@ -61,7 +61,7 @@ class Processes:
         if self.count > 1:
             if state.device.type != place.type:
                 raise DiffloomError(
-                    f"--device {place.type}: these processes were begun on {state.device.type}; say that"
+                    f"device {place.type!r}: these processes were begun on {state.device.type!r}; say that"
                 )
             self.device = state.device if place.type == "cuda" else place
             if "gloo" not in torch.distributed.get_backend_config():
