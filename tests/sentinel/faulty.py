@@ -36,6 +36,8 @@ class Blobs(Data):
     condition: str = "label"
     captioned: bool = False
     std: float = 0.3
+    brightest: float = 1.0
+    """What all values are multiplied with."""
     shuffled: bool = False
     nan_at: int | None = None
     seconds_each: float = 0.0
@@ -67,6 +69,7 @@ class BlobExamples:
         image_CHW[:, :, half:] += (-0.6, 0.6, -0.6, 0.6)[kind]
         if index == config.nan_at:
             image_CHW[0, 1, 2] = float("nan")
+        image_CHW *= config.brightest
         told = int(rng.integers(4)) if config.shuffled else kind
         return Example(
             image_CHW.astype("float32"), {config.condition: WORDS[told] if config.captioned else told}

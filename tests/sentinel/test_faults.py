@@ -107,6 +107,11 @@ def test_latents_unscaled(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert text.startswith("space: latents have a standard deviation of 5.")  # 8 · √(0.6² + 0.3²) = 5.4
 
 
+def test_pictures_unscaled(run: Run) -> None:
+    text = only(run("data.brightest=127.5", "train.steps=40"), "pictures-unscaled")
+    assert "and values belong in [-1, 1]" in text
+
+
 @pytest.mark.parametrize("base", [1e-3, 3e-3], ids=str)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_learning_rate_a_hundred_times_too_high(run: Run, base: float, seed: int) -> None:

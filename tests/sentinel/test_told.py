@@ -41,4 +41,7 @@ def test_what_follows_from_another_cause_is_not_told_beside_it_nor_after_it() ->
     found = told.new(5, [alarm("dead-layer"), alarm("learning-rate-too-high"), alarm("loader-starved")])
     assert [finding.cause for finding in found] == ["learning-rate-too-high", "loader-starved"]
     assert told.new(6, [alarm("condition-ignored")]) == []
-    assert len(told.new(7, [alarm("ema-frozen")])) == 1  # no wonder would explain that
+    assert len(told.new(7, [alarm("ema-frozen")])) == 1  # whatever else is wrong, averages follow the weights
+    assert (
+        len(told.new(5 + LONG_STEPS, [alarm("condition-ignored")])) == 1
+    )  # a network has learned anew by then

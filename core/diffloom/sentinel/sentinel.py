@@ -49,8 +49,9 @@ class Watch:
 
     A step costs it a few sums on the device, and nothing waits for those before a row of metrics does. A close look at
     the examples of one pass goes through them twice forward and back and once forward, and with K conditioners K + 2
-    times more: with one of them it takes as long as three and a half steps of one pass, 1.4 % of the time with the
-    usual 250 steps between looks. It keeps one gradient more than the training does.
+    times more: with one of them that is the arithmetic of three and a half steps, 1.4 % with the usual 250 steps
+    between looks. Of networks so small that calling them costs most it takes six, since the parts of the axis are
+    passes of their own. It keeps one gradient more than the training does.
     """
 
     def __init__(self, train: Train, state: TrainState, engine: Engine) -> None:

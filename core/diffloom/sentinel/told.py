@@ -9,7 +9,7 @@ from diffloom.sentinel.finding import Alarm, Finding
 WORSE = 4.0
 """A figure so many times the one that was told is news."""
 LONG_STEPS = 10_000
-"""After so many steps the same is told again, for those who read only the end."""
+"""After so many steps the same is told again, for those who read only the end, and no longer explains anything."""
 
 UNLEARNED = frozenset(
     {"dead-layer", "exploding-layer", "condition-ignored", "condition-uninformative", "ema-slow", "ema-fast"}
@@ -35,7 +35,8 @@ class Told:
     def new(self, step: int, alarms: Iterable[Alarm]) -> list[Finding]:
         """The alarms that are news after this step, as findings."""
         raised = list(alarms)
-        causes = {alarm.cause for alarm in raised} | {cause for cause, _ in self._last}
+        recent = {cause for (cause, _), (told_at, _) in self._last.items() if step - told_at < LONG_STEPS}
+        causes = {alarm.cause for alarm in raised} | recent
         explained = frozenset[str]().union(*(EXPLAINED.get(cause, frozenset()) - {cause} for cause in causes))
         news = [alarm for alarm in raised if alarm.cause not in explained and self._is_news(step, alarm)]
         self._last.update({(alarm.cause, alarm.about): (step, alarm.figure) for alarm in news})
