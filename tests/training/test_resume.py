@@ -86,10 +86,10 @@ def test_stopped(
     """Stopped without warning before and after checkpoints (7, 14), rows (3, 6, …) and samples (10)."""
     take = Loop._step
 
-    def step_until(loop: Loop, batch: object) -> None:
+    def step_until(loop: Loop, batch: Any) -> Any:
         if loop.state.step == stop:
             raise InterruptedError
-        take(loop, batch)
+        return take(loop, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", step_until)

@@ -43,6 +43,12 @@ def forked(session: Session, log: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm(train_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What training imports is imported here once, and not again in each process."""
+    train_tiny(tmp_path_factory.mktemp("warm") / "run", "train.steps=1")
+
+
 @pytest.fixture
 def verify(tmp_path: Path, tiny: Path, parts: Path) -> Verify:
     """Tries the tiny model."""

@@ -6,6 +6,7 @@ send some minutes before a job's time is over (`#SBATCH --signal=USR1@120`).
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -46,8 +47,13 @@ class TrainingInterrupted(Stopped):
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """While entered, each of these signals raises Stopped, where no Interrupt takes note of it: while a run starts."""
-    former = {number: signal.signal(number, _stop) for number in CAUGHT}
+    """While entered, each of these signals raises Stopped, where no Interrupt takes note of it: while a run starts.
+
+    Of several processes each ends at once, as if this were not there: it may be waiting for another one inside of a
+    library, where Python hears no signal.
+    """
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    former = {number: signal.signal(number, _stop) for number in CAUGHT} if alone else {}
     try:
         yield
     finally:
