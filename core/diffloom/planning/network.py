@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from math import prod
 from typing import Any
 
@@ -54,13 +53,15 @@ class _Visit:
 
     @property
     def place(self) -> str:
-        return re.split(r"\.\d+(?:\.|$)", self.name)[0]
+        return ".".join(takewhile(lambda part: not part.isdecimal(), self.name.split(".")))
 
     @property
     def size(self) -> tuple[str, int, int]:
         """What blocks of one row share: their place, the pixels or tokens they give, and the width of these."""
-        width = self.shape[-1] if len(self.shape) == 2 else self.shape[0]
-        return self.place, prod(self.shape) // width, width
+        places, width = self.shape[:-1], self.shape[-1:]  # (L, C)
+        if len(self.shape) != 2:
+            places, width = self.shape[1:], self.shape[:1]  # (C, H, W), (C,), ()
+        return self.place, prod(places), prod(width)
 
 
 def observed(network: nn.Module, call: Callable[[], Any]) -> Network:
