@@ -39,8 +39,8 @@ class Header:
     names: tuple[str, ...] = ()
     """The tensors' names, each `group/name`."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Of a sharded checkpoint: SHA-256 of each file by its name. `digests` are then made of these and the group's name,
-    since no process has had a whole group."""
+    """Of a sharded checkpoint: SHA-256 of each file by its name. Its `digests` are made of those of each process's
+    share, since none has had a whole group: they are others than those of the same tensors in one file."""
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from diffloom.checkpoint.digest import tensors_digest
+from diffloom.checkpoint.digest import file_digest, tensors_digest
 from diffloom.checkpoint.header import Header, read_header
 from diffloom.checkpoint.shares import counterpart, read_shares, share
 from diffloom.checkpoint.stored import REMEDY
@@ -94,8 +94,7 @@ class ShardedCheckpoint(Checkpoint):
         """True. Raises CheckpointError when a file is missing or does not match its digest."""
         for name, wanted in self.header.files.items():
             try:
-                with (self.path / name).open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                found = file_digest(self.path / name)
             except OSError as error:
                 raise CheckpointError(
                     f"{self.path / name}: cannot be read: {error.strerror}; {REMEDY}"

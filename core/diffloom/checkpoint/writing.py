@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 import diffloom
 from diffloom.checkpoint.digest import tensors_digest
@@ -34,7 +35,7 @@ def save_checkpoint(
     )
     flat = {f"{group}/{name}": tensor for group, tensors in kept.items() for name, tensor in tensors.items()}
     try:
-        save_whole(path, _unshared(flat), metadata={KEY: header.to_json()})
+        save_whole(path, unshared(flat), metadata={KEY: header.to_json()})
     except (OSError, SafetensorError) as error:
         raise unwritable(path, error) from error
     return header
@@ -53,12 +54,13 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors, copied where two share memory (tied weights): the format has no aliases."""
     seen: set[int] = set()
     separate = {}
     for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
+        own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+        place = own.untyped_storage().data_ptr()
         separate[name] = tensor.clone() if place in seen else tensor
         seen.add(place)
     return separate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -16,11 +16,13 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.tensor import DTensor
 
 import diffloom
+from diffloom.checkpoint.digest import file_digest, tensors_digest
 from diffloom.checkpoint.header import MANIFEST, Header
 from diffloom.checkpoint.whole_file import UNFINISHED, synced
-from diffloom.checkpoint.writing import unwritable
+from diffloom.checkpoint.writing import unshared, unwritable
 from diffloom.training.processes import Processes
 
 
@@ -32,7 +34,13 @@ def save_shares(
     Raises CheckpointError when the disk is full or the folder cannot be written to; leaves nothing behind.
     """
     hidden = path.parent / f"{UNFINISHED}{path.name}"
-    tensors = {f"{group}/{name}": tensor for group, kept in groups.items() for name, tensor in kept.items()}
+    tensors = unshared(
+        {
+            f"{group}/{name}": tensor.detach().contiguous()
+            for group, kept in groups.items()
+            for name, tensor in kept.items()
+        }
+    )
     try:
         with processes.together():
             try:
@@ -44,12 +52,20 @@ def save_shares(
         with processes.together():
             if failure is not None:
                 raise unwritable(path, failure) from failure
-        digests = processes.listed(_digests(hidden, processes.index))
+        files = dict(line.split(" ", 1)[::-1] for line in processes.listed(_files(hidden, processes.index)))
+        shares = processes.listed(_shares(groups, is_main=processes.is_main))
         with processes.together():
             try:
                 if processes.is_main:
-                    files = dict(line.split(" ", 1)[::-1] for line in digests)
-                    (hidden / MANIFEST).write_text(_header(groups, tensors, files, step, config).to_json())
+                    header = Header(
+                        step=step,
+                        config=config,
+                        version=diffloom.__version__,
+                        digests={group: _joined(group, shares) for group in groups},
+                        names=tuple(sorted(tensors)),
+                        files=files,
+                    )
+                    (hidden / MANIFEST).write_text(header.to_json(), encoding="utf-8")
                     synced(hidden / MANIFEST)
                     synced(hidden)
                     hidden.rename(path)
@@ -74,23 +90,25 @@ def _write(hidden: Path, tensors: dict[str, Tensor]) -> BaseException | None:
     return None
 
 
-def _digests(hidden: Path, process: int) -> list[str]:
+def _files(hidden: Path, process: int) -> list[str]:
     """SHA-256 and name of each file that this process has written."""
-    return [
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()} {file.name}"
-        for file in sorted(hidden.glob(f"shard-{process + 1:05d}-*"))
-    ]
+    return [f"{file_digest(file)} {file.name}" for file in sorted(hidden.glob(f"shard-{process + 1:05d}-*"))]
 
 
-def _header(
-    groups: Mapping[str, object], names: Mapping[str, object], files: dict[str, str], step: int, config: str
-) -> Header:
-    listed = "".join(f"{files[name]} {name}\n" for name in sorted(files))
-    return Header(
-        step=step,
-        config=config,
-        version=diffloom.__version__,
-        digests={group: hashlib.sha256(f"{group}\n{listed}".encode()).hexdigest() for group in groups},
-        names=tuple(sorted(names)),
-        files=files,
-    )
+def _shares(groups: Mapping[str, Mapping[str, Tensor]], *, is_main: bool) -> list[str]:
+    """Each group's name and the SHA-256 of this process's share of it; what is not sharded is the main one's."""
+    found = []
+    for group, tensors in groups.items():
+        own = {
+            name: (tensor.to_local() if isinstance(tensor, DTensor) else tensor).detach().cpu()
+            for name, tensor in tensors.items()
+            if is_main or isinstance(tensor, DTensor)
+        }
+        found.append(f"{group} {tensors_digest(own)}")
+    return found
+
+
+def _joined(group: str, shares: Sequence[str]) -> str:
+    """A group's digest, made of those of all shares of it in the order of the processes."""
+    own = [line for line in shares if line.rpartition(" ")[0] == group]
+    return hashlib.sha256("\n".join(own).encode()).hexdigest()
