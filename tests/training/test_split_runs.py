@@ -39,6 +39,15 @@ STEADY = (
     "train.snapshot_every=6",
 )
 SHARDED = "train.parallel=sharded"
+AUTOENCODER = """\
+image: {size: 8, channels: 1}
+space: parts/codes
+autoencoder:
+  criteria: [lp, {type: parts/fixed, weight: 0.7, start_step: 4}]
+  regularisation: 0.02
+data: {type: parts/gaussian, examples: 30}
+train: {steps: 10, batch_size: 7, lr: 1e-2, optimizer: {weight_decay: 0.1}, log_every: 2, sample_every: 6}
+"""
 STOP = 15
 PATIENCE_SECONDS = 300
 RUNS: dict[str, dict[str, Any]] = {
@@ -53,6 +62,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "shares, stopped": {"overrides": [SHARDED], "stop": STOP},
     "shares, stopped; one goes on": {"overrides": [SHARDED], "stop": STOP},
     "one, stopped; shares": {"overrides": [SHARDED], "resume": True},
+    "autoencoder": {"file": "autoencoder.yaml", "overrides": []},
+    "autoencoder, shares": {"file": "autoencoder.yaml", "overrides": [SHARDED]},
     "wrong shape": {"overrides": ["data.shapeless_at=5"]},
     "not a number": {"overrides": ["data.nan_at=5"]},
     "no such run": {"resume": True},
@@ -84,17 +95,22 @@ def launched(
         stop_after(STOP, patch)
         with pytest.raises(InterruptedError):
             train_tiny(folder / "one, stopped; shares", *STEADY, SHARDED)
+    (folder / "autoencoder.yaml").write_text(AUTOENCODER)
     listed: list[dict[str, Any]] = [
-        {"folder": str(folder / name), "file": str(tiny), **run} for name, run in RUNS.items()
+        {
+            **run,
+            "folder": str(folder / name),
+            "file": str(folder / run.get("file", tiny)),
+            "overrides": [*(() if "file" in run else STEADY), *run.get("overrides", ())],
+        }
+        for name, run in RUNS.items()
     ]
     resumed = {
         "folder": str(folder / "shares, stopped"),
         "file": str(tiny),
-        "overrides": [SHARDED],
+        "overrides": [*STEADY, SHARDED],
         "resume": True,
     }
-    for run in (*listed, resumed):
-        run["overrides"] = [*STEADY, *run.get("overrides", ())]
     orders.write_text(json.dumps([*listed, resumed]))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
@@ -207,6 +223,16 @@ def test_a_weight_without_a_gradient(launched: Launched, alone: Callable[..., Ru
     run = launched.run("a weight unused")
     assert launched.met["a weight unused"] == ("finished", "finished")
     require_same(checkpoint(run), checkpoint(alone("train.batch_size=8", "backbone.spare=true")))
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "autoencoder, shares"])
+def test_an_autoencoder(launched: Launched, tmp_path: Path, train_tiny: TrainTiny, name: str) -> None:
+    """Criteria that begin late; each figure of a row is the mean over all processes' examples."""
+    run = RunFolder(train_tiny(tmp_path / "alone", text=AUTOENCODER).folder)
+    assert launched.met[name] == ("finished", "finished")
+    require_same(checkpoint(launched.run(name)), checkpoint(run))
+    assert rows(run)[-1].keys() >= {"lp", "fixed", "regularisation"}
+    assert rows(launched.run(name)) == [pytest.approx(row, rel=1e-6, abs=1e-6) for row in rows(run)]
 
 
 def test_shares_of_a_checkpoint(
