@@ -69,3 +69,37 @@ def test_a_quiet_place_gives_modes_and_generators_back() -> None:
         torch.rand(5)
     assert torch.equal(torch.get_rng_state(), before)
     assert [part.training for part in (frozen, *trained.modules())] == [False, True, True, True]
+
+
+def test_nothing_is_compiled_anew() -> None:
+    """Hooks are called within compiled blocks, modes and batches of another size are looked at, and the training's own
+    code stays: a backend counts how often it is asked to compile."""
+    compiled: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        compiled.append(graph)
+        return graph
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.ReLU())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.inner(x)
+            return out
+
+    block = Block()
+    block.compile(backend=backend)
+    block(torch.ones(4, 3))
+    assert len(compiled) == 1
+    called: list[bool] = []
+    with quiet((block,), device=torch.device("cpu")):
+        hook = block.inner[2].register_forward_hook(
+            lambda module, entered, left: called.append(module.training)
+        )
+        block(torch.ones(5, 3)).sum().backward()
+        hook.remove()
+    block(torch.ones(4, 3))
+    assert called == [False]
+    assert len(compiled) == 1
