@@ -10,7 +10,7 @@ from benchmarks.soak.kill import last_step
 
 from diffloom.checkpoint import open_checkpoint
 from diffloom.training.run_folder import RunFolder, step_of
-from diffloom.verification.comparison import TIMES
+from diffloom.verification.comparison import UNSHARED
 
 CHECKPOINT_EVERY, KEEP, KEEP_EVERY = 10, 3, 500
 
@@ -59,6 +59,6 @@ def require_same(whole: RunFolder, killed: RunFolder) -> None:
 
 
 def rows(run: RunFolder) -> list[dict[str, Any]]:
-    """The rows of metrics, but for the times."""
+    """The rows of metrics, but for times and estimates."""
     lines = run.metrics.read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
+    return [{key: value for key, value in json.loads(line).items() if key not in UNSHARED} for line in lines]

@@ -84,6 +84,13 @@ def test_stopped(
     *, tmp_path: Path, whole: Path, train_tiny: TrainTiny, outcome: Outcome, monkeypatch: Any, stop: int
 ) -> None:
     """Stopped without warning before and after checkpoints (7, 14), rows (3, 6, …) and samples (10)."""
+    stopped_at(stop, monkeypatch, lambda: train_tiny(tmp_path / "stopped"))
+    train_tiny(tmp_path / "stopped", resume=True)
+    assert outcome(tmp_path / "stopped") == outcome(whole)
+
+
+def stopped_at(stop: int, monkeypatch: pytest.MonkeyPatch, begin: Callable[[], object]) -> None:
+    """Begin a run that breaks off after this step, without warning."""
     take = Loop._step
 
     def step_until(loop: Loop, batch: Any) -> Any:
@@ -94,9 +101,64 @@ def test_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", step_until)
         with pytest.raises(InterruptedError):
-            train_tiny(tmp_path / "stopped")
-    train_tiny(tmp_path / "stopped", resume=True)
-    assert outcome(tmp_path / "stopped") == outcome(whole)
+            begin()
+
+
+CONFIGURATIONS: dict[str, tuple[str, ...]] = {
+    **{
+        f"optimizer {name}": (f"train.optimizer={{type: {name}}}", f"train.lr={lr}")
+        for name, lr in {"sgd": 0.1, "adafactor": 1e-2, "lion": 1e-3, "prodigy": 1}.items()
+    },
+    **{
+        f"schedule {name}": (f"train.lr_schedule={{type: {name}, warmup_steps: 3}}",)
+        for name in ("cosine", "linear", "inverse_sqrt")
+    },
+    "averages": (
+        "train.ema={type: half_life, images: 40}",
+        "train.further_ema={narrow: {type: power, sigma_rel: 0.05}, wide: {type: power, sigma_rel: 0.2}}",
+        "train.snapshot_every=4",
+    ),
+    "bf16": ("train.precision=bf16",),
+    "fp16": ("train.precision=fp16",),
+    "passes": ("train.micro_batch_size=1", "backbone=parts/steady"),
+    "checkpointing": ("train.gradient_checkpointing=true", "backbone=parts/steady"),
+    "readers": ("train.workers=2",),
+    "learned timing": ("objective={type: simple, timing: {type: second_moment}}",),
+    "no clipping": ("train.grad_clip=null",),
+    "an epoch and a half": ("data.examples=54",),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_whatever_is_trained(
+    *, tmp_path: Path, train_tiny: TrainTiny, outcome: Outcome, monkeypatch: Any, name: str
+) -> None:
+    """Everything that has a state of its own, or a way of its own through the examples."""
+    overrides = CONFIGURATIONS[name]
+    train_tiny(tmp_path / "whole", *overrides)
+    stopped_at(10, monkeypatch, lambda: train_tiny(tmp_path / "stopped", *overrides))
+    train_tiny(tmp_path / "stopped", *overrides, resume=True)
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+    snapshots = [
+        {path.name: path.read_bytes() for path in (tmp_path / run / "snapshots").glob("*")}
+        for run in ("stopped", "whole")
+    ]
+    assert snapshots[0] == snapshots[1]
+
+
+def test_the_sentinel_looks_as_before(
+    *, tmp_path: Path, train_tiny: TrainTiny, outcome: Outcome, monkeypatch: Any
+) -> None:
+    """What it measures is the same but for means over its looks, which begin with the process."""
+    every = "train.sentinel.every=3"
+    train_tiny(tmp_path / "whole", every)
+    stopped_at(10, monkeypatch, lambda: train_tiny(tmp_path / "stopped", every))
+    train_tiny(tmp_path / "stopped", every, resume=True)
+    stopped, whole = outcome(tmp_path / "stopped"), outcome(tmp_path / "whole")
+    for row in (*stopped["rows"], *whole["rows"]):
+        row.pop("noise_scale", None)
+    assert stopped == whole
+    assert any(key.startswith("grad_norm_bucket_") for row in whole["rows"][3:] for key in row)
 
 
 def test_a_longer_run(tmp_path: Path, train_tiny: TrainTiny, outcome: Outcome) -> None:
@@ -138,8 +200,8 @@ def test_another_configuration(tmp_path: Path, whole: Path, train_tiny: TrainTin
         "  train.steps: 20 → 10\n"
         "Take these back, or choose another -o. A resumed run may only raise train.steps and change "
         "train.checkpoint_every, train.compile, train.gradient_checkpointing, train.keep_checkpoints, "
-        "train.keep_every, train.log_every, train.micro_batch_size, train.parallel, train.sample_every, train.sentinel.every, "
-        "train.sentinel.stops, train.snapshot_every, train.trackers, train.workers."
+        "train.keep_every, train.log_every, train.micro_batch_size, train.parallel, train.sample_every, "
+        "train.sentinel.every, train.sentinel.stops, train.snapshot_every, train.trackers, train.workers."
     )
 
 

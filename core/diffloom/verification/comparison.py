@@ -14,7 +14,10 @@ from torch import Tensor
 from diffloom.checkpoint import Checkpoint
 
 TIMES = frozenset({"data_wait", "images_per_second", "seconds"})
-"""Figures that no two runs share."""
+ESTIMATES = frozenset({"noise_scale"})
+"""The sentinel's: means over its looks since the process started."""
+UNSHARED = TIMES | ESTIMATES
+"""Figures that a run need not share with one that was never stopped."""
 FIRST = ("step", "frozen", "weights")
 """Groups that are looked at before the others."""
 
@@ -59,7 +62,7 @@ def compare_examples(
 
 
 def compare_rows(straight: Path, other: Path, *, first_step: int, last_step: int) -> Comparison:
-    """The rows of two metrics.jsonl from one step to another, but for the times."""
+    """The rows of two metrics.jsonl from one step to another, but for what they need not share."""
     ours, theirs = (_rows(path, first_step, last_step) for path in (straight, other))
     figures = sum(len(row) for row in ours.values())
     extent = f"{_count(len(ours), 'row')}, {_count(figures, 'figure')}"
@@ -97,7 +100,7 @@ def compare_files(straight: Path, other: Path, *, name: str) -> Comparison:
 def _rows(path: Path, first_step: int, last_step: int) -> dict[int, dict[str, Any]]:
     rows = map(json.loads, path.read_text().splitlines())
     return {
-        row["step"]: {key: value for key, value in row.items() if key not in TIMES}
+        row["step"]: {key: value for key, value in row.items() if key not in UNSHARED}
         for row in rows
         if first_step <= row["step"] <= last_step
     }
