@@ -31,18 +31,13 @@ class WandbFolder:
         self._last_steps: dict[str, int] = told.get("last_steps", {})
         self._write()
 
-    def keep_until(self, step: int) -> int:
-        """Remove the offline sessions that tell of later steps, or that were killed; returns the last step that the
-        others tell of."""
-        kept = 0
-        for folder in sorted(self.path.glob(f"offline-run-*-{self.run_id}")):
-            last = self._last_steps.get(folder.name, step + 1)
-            if last > step:
-                shutil.rmtree(folder)
-                self._last_steps.pop(folder.name, None)
-            else:
-                kept = max(kept, last)
-        return kept
+    def keep_ended(self) -> int:
+        """Remove the offline sessions that were killed; returns the last step that the others tell of."""
+        sessions = sorted(self.path.glob(f"offline-run-*-{self.run_id}"))
+        for session in sessions:
+            if session.name not in self._last_steps:
+                shutil.rmtree(session)
+        return max((self._last_steps.get(session.name, 0) for session in sessions), default=0)
 
     @contextmanager
     def written(self, session: Path, *, last_step: int) -> Iterator[None]:

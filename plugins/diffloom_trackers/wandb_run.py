@@ -29,7 +29,7 @@ class WandbRun:
     def __init__(self, config: WeightsAndBiases, run: RunInfo) -> None:
         self._wandb = imported("wandb", extra="wandb")
         self._folder = WandbFolder(run.folder)
-        kept = self._folder.keep_until(run.first_step)
+        kept = self._folder.keep_ended()
         try:
             self._run = self._wandb.init(
                 id=self._folder.run_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,14 +128,18 @@ def test_charts_are_drawn_read_and_switched(
     assert tab.run(pressed) == before - 1
 
 
-def test_the_scale_is_that_of_the_figures(tab: Any, page: Path) -> None:
+@pytest.mark.parametrize("scale", [float, math.log10], ids=["linear", "logarithmic"])
+def test_the_scale_is_that_of_the_figures(tab: Any, page: Path, scale: Callable[[float], float]) -> None:
     """Oracle: the line's points, taken back through the ticks' own places."""
     tab.open(page, width=1280)
-    data = tab.run("document.querySelector('#chart-loss script').textContent")
-    points = json.loads(data)["lines"][0]["points"]
+    if scale is math.log10:
+        tab.click("#chart-loss .choice:nth-of-type(2) input")
+    points = json.loads(tab.run("document.querySelector('#chart-loss script').textContent"))["lines"][0][
+        "points"
+    ]
     texts = "[...document.querySelectorAll('#chart-loss text[text-anchor=end]')]"
     ticks = tab.run(f"{texts}.map((t) => [Number(t.textContent), t.getAttribute('y') - 4])")
-    (low, low_y), *_, (high, high_y) = ticks
+    (low, low_y), *_, (high, high_y) = [(scale(value), y) for value, y in ticks]
     drawn = (
         tab.run("document.querySelector('#chart-loss .logged').getAttribute('d')")
         .removeprefix("M")
@@ -142,7 +147,7 @@ def test_the_scale_is_that_of_the_figures(tab: Any, page: Path) -> None:
     )
     values = [low + (float(place.split(",")[1]) - low_y) / (high_y - low_y) * (high - low) for place in drawn]
     tenth_px = (high - low) / abs(high_y - low_y) / 10  # places are written to a tenth of a pixel
-    assert values == pytest.approx([point[2] for point in points], abs=tenth_px)
+    assert values == pytest.approx([scale(point[2]) for point in points], abs=tenth_px)
 
 
 def test_defaults_can_be_left_out(tab: Any, page: Path) -> None:

@@ -30,7 +30,7 @@
     return found;
   }
 
-  /** Powers of ten between two values, and halves of their way where there are few. */
+  /** Powers of ten between two values; where there are few, their doubles and halves too, or else any round values. */
   function powers(low, high) {
     const found = [];
     for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
@@ -38,6 +38,7 @@
     }
     const inside = found.filter((tick) => tick >= low && tick <= high);
     const whole = inside.filter((tick) => /^1(e|0*$|\.?0*e)/.test(tick.toExponential()));
+    if (inside.length < 2) return ticks(low, high, 4);
     return whole.length > 3 ? whole : inside;
   }
 
