@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
 
 from diffloom.condition import Condition
 from diffloom.nn import (
@@ -67,7 +71,7 @@ def net(depth: int = 1) -> Net:
     return network
 
 
-def trained(network: Net, *, steps: int = 2) -> list[Tensor]:
+def trained(network: Net, *, steps: int = 2, through: nn.Module | None = None) -> list[Tensor]:
     """The weights after steps of gradient descent on batches of two sizes."""
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
     for step in range(steps):
@@ -78,7 +82,7 @@ def trained(network: Net, *, steps: int = 2) -> list[Tensor]:
         signal = Signal(emb_BE=torch.ones(size, 4), condition=Condition(tokens_BLD=tokens))
         key_dropout(network, Draws.of(0, range(10 * step, 10 * step + size)))
         optimizer.zero_grad()
-        network(x, signal).square().mean().backward()
+        (through or network)(x, signal).square().mean().backward()
         optimizer.step()
     return [weight.detach() for weight in network.parameters()]
 
@@ -96,6 +100,32 @@ def test_compiled_blocks_train_the_same(backend: str, checkpointing: bool) -> No
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=2e-7)  # float32, its operations in another order
     assert not counters["graph_break"]
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[None]:
+    """A group of one process."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("wrapped", ["copied", "sharded"])
+def test_prepared_blocks_are_copied_and_sharded(wrapped: str, group: None) -> None:
+    """DDP and FSDP2 around blocks that are compiled and checkpointed, as a run wraps them."""
+    expected = trained(net())
+    network = net()
+    prepare_training(network, checkpointing=True, compiled=True, backend="eager")
+    if wrapped == "copied":
+        found = trained(network, through=DistributedDataParallel(network))
+    else:
+        mesh = init_device_mesh("cpu", (1,))
+        for block in blocks(network).values():
+            fully_shard(block, mesh=mesh)
+        fully_shard(network, mesh=mesh)
+        found = [weight.full_tensor() for weight in trained(network)]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-7)  # float32, its operations in another order
 
 
 def test_blocks_of_one_shape_share_their_graphs() -> None:
