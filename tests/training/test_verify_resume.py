@@ -10,14 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from diffloom.errors import ConfigError, RunError
 from diffloom.process import Draws
 from diffloom.training import state as states
 from diffloom.training.feed import Feed
 from diffloom.training.meter import Meter
+from diffloom.training.precision import LossScaler
 from diffloom.training.state import TrainState
 from diffloom.verification import Verdict, verify_resume
 from diffloom.verification.session import Session
@@ -107,6 +111,29 @@ def test_an_autoencoder(verify: Verify, tmp_path: Path) -> None:
     assert verdict.equal, str(verdict)
 
 
+STREAM = """\
+image: {size: 4, channels: 1}
+backbone: parts/perceptron
+schedule: {type: linear, steps: 1000}
+prediction: epsilon
+sampling: {sampler: ddpm, steps: 2}
+data: {type: hugging_face, path: PATH, streaming: true, shuffle_buffer: 7, flip: true, cache: CACHE}
+train: {steps: 20, batch_size: 4, lr: 1e-2, workers: 1}
+"""
+
+
+def test_a_stream(verify: Verify, tmp_path: Path) -> None:
+    """Shuffled, read by a worker, in its second epoch by the time of the kill."""
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 256, (4, 4), dtype=np.uint8)) for _ in range(15)]
+    features = datasets.Features({"image": datasets.Image()})
+    datasets.Dataset.from_dict({"image": pictures}, features=features).to_parquet(tmp_path / "data.parquet")
+    text = STREAM.replace("PATH", str(tmp_path / "data.parquet")).replace("CACHE", str(tmp_path / "cache"))
+    (tmp_path / "stream.yaml").write_text(text)
+    verdict = verify(file=tmp_path / "stream.yaml")
+    assert verdict.equal, str(verdict)
+
+
 def forget(monkeypatch: pytest.MonkeyPatch, lose: Callable[[TrainState], None]) -> None:
     """After a checkpoint is loaded, something of it is lost."""
     load = TrainState.load
@@ -142,6 +169,10 @@ def lose_the_meter(state: TrainState) -> None:
     state.meter = Meter(torch.device("cpu"))
 
 
+def lose_the_scale(state: TrainState) -> None:
+    state.scaler = LossScaler("fp16", torch.device("cpu"))
+
+
 def lose_the_step(state: TrainState) -> None:
     state.step -= 1
 
@@ -154,6 +185,7 @@ def lose_the_step(state: TrainState) -> None:
         (lose_moments, "optimizer", "the optimiser is not restored"),
         (lose_step_counts, "optimizer", "the optimiser is not restored"),
         (lose_the_meter, "meter", "the sums between two rows of metrics are not restored"),
+        (lose_the_scale, "scaler", "the scale of fp16's loss is not restored"),
         (lose_the_step, "step", "the step is not restored"),
     ],
 )
@@ -166,7 +198,7 @@ def test_what_is_saved_and_not_restored(
     cause: str,
 ) -> None:
     forget(monkeypatch, lose)
-    verdict = verify(AVERAGES)
+    verdict = verify(AVERAGES, f"train.precision={'fp16' if name == 'scaler' else 'fp32'}")
     assert verdict.first is not None
     stage, found = verdict.first
     assert (stage.name, found.name) == ("restored", name)

@@ -17,7 +17,6 @@ NOT_RESTORED = {
     "optimizer": "the optimiser is not restored: its load_state_dict leaves something out, or rounds it",
     "meter": "the sums between two rows of metrics are not restored",
     "scaler": "the scale of fp16's loss is not restored",
-    "feed": "the place in the stream of data is not restored",
     "beside": "what is trained beside the model is not restored",
 }
 UNSAVED = (

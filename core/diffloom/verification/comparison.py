@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from diffloom.checkpoint import Checkpoint
+from diffloom.training.saving import FEED
 
 TIMES = frozenset({"data_wait", "images_per_second", "seconds"})
 ESTIMATES = frozenset({"noise_scale"})
@@ -79,9 +80,9 @@ def compare_rows(straight: Path, other: Path, *, first_step: int, last_step: int
 
 
 def compare_checkpoints(one: Checkpoint, two: Checkpoint) -> list[Comparison]:
-    """The step, and each group of tensors."""
+    """The step, and each group of tensors, but where a stream is entered: between two blocks that may be at either."""
     step = f"{one.step} and {two.step}" if one.step != two.step else None
-    groups = {name.partition("/")[0] for point in (one, two) for name in point.header.names}
+    groups = {name.partition("/")[0] for point in (one, two) for name in point.header.names} - {FEED}
     names = sorted(groups, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     return [Comparison("step", "", step), *(_compare_group(one, two, name) for name in names)]
 

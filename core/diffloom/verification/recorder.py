@@ -21,9 +21,7 @@ from torch import Tensor
 
 from diffloom.checkpoint import save_checkpoint
 from diffloom.training.batch import Batch
-from diffloom.training.saving import FEED
 from diffloom.training.state import TrainState
-from diffloom.training.stream_feed import StreamFeed
 from diffloom.training.witness import Fed
 
 
@@ -47,10 +45,7 @@ class Recorder:
     def __call__(self, state: TrainState, feed: Fed, config: str) -> Fed:
         """The same feed under observation."""
         if self.restored is not None:
-            groups = state.groups()
-            if isinstance(feed, StreamFeed):
-                groups[FEED] = feed.state(step=state.step)
-            save_checkpoint(self.restored, groups, step=state.step, config=config)
+            save_checkpoint(self.restored, state.groups(), step=state.step, config=config)
         return _Recorded(self, feed)
 
     def step(self, step: int, passes: Sequence[Batch]) -> None:
