@@ -34,6 +34,10 @@ TrainTiny = Callable[..., Trained]
 Outcome = Callable[[Path], dict[str, Any]]
 Launch = Callable[..., Any]
 PATIENCE_SECONDS = 120
+AVERAGES = (
+    "train.further_ema={narrow: {type: power, sigma_rel: 0.05}, wide: {type: power, sigma_rel: 0.2}}",
+    "train.snapshot_every=5",
+)
 
 
 @contextmanager
@@ -50,7 +54,7 @@ def no_file_larger(size: int) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Path:
     """The folder of a run whose disk had room."""
-    return train_tiny(tmp_path_factory.mktemp("runs") / "whole").folder
+    return train_tiny(tmp_path_factory.mktemp("runs") / "whole", *AVERAGES).folder
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Pa
         (MetricsFile, "write", 12, "metrics.jsonl", 7),
         (Saving, "save", 7, "checkpoints/step-00000007.safetensors", None),
         (Saving, "save", 14, "checkpoints/step-00000014.safetensors", 7),
+        (Saving, "snapshot", 10, "snapshots/step-00000010.safetensors", 7),
         (Loop, "_preview", 10, "samples/step-00000010.png", 7),
         (Loop, "_preview", 20, "samples/step-00000020.png", 20),
     ],
@@ -80,7 +85,7 @@ def test_the_disk_fills_up(
     """In the midst of each sort of file that a run writes. With room again it goes on as if nothing had been."""
     folder = tmp_path / "run"
     write = getattr(owner, method)
-    calls = {"write_configs": 0, "write": 3, "save": 7, "_preview": 10}[method]
+    calls = {"write_configs": 0, "write": 3, "save": 7, "snapshot": 5, "_preview": 10}[method]
     turn = iter(range(calls, 1000, max(calls, 1)))
 
     def with_little_room(*args: Any, **named: Any) -> Any:
@@ -93,15 +98,20 @@ def test_the_disk_fills_up(
     with monkeypatch.context() as patch:
         patch.setattr(owner, method, with_little_room)
         with pytest.raises(StorageError) as caught:
-            train_tiny(folder)
+            train_tiny(folder, *AVERAGES)
     checkpoint = folder / "checkpoints" / f"step-{standing:08}.safetensors" if standing else None
     told = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint was written yet"
     assert str(caught.value).startswith(f"{folder / file}: ")
     assert str(caught.value).endswith(f"; {told}")
     assert caught.value.exit_code == 75
     assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
-    train_tiny(folder, resume=True)
+    train_tiny(folder, *AVERAGES, resume=True)
     assert outcome(folder) == outcome(whole)
+    assert snapshots(folder) == snapshots(whole)
+
+
+def snapshots(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()}
 
 
 def test_half_a_row_is_not_left_for_a_whole_one(tmp_path: Path) -> None:

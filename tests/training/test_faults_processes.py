@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -170,6 +171,32 @@ def test_a_signal_to_one_of_them(
     if parallel == "data":
         assert outcome(folder) == outcome(whole)
     assert outcome(folder)["step"] == 24
+
+
+@pytest.mark.parametrize("parallel", ["data", "sharded"])
+def test_the_disk_fills_up(
+    *, tmp_path: Path, command: Command, whole: Path, outcome: Outcome, parallel: str
+) -> None:
+    """In the midst of the first checkpoint, shares included: nothing of it stays, and all end."""
+    folder = tmp_path / "run"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))  # inherited; a checkpoint is larger, and a share
+    try:
+        processes = command.begin(folder, SLOW, f"train.parallel={parallel}")
+        codes = [process.wait() for process in processes]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    told = "".join(process.told for process in processes)
+    assert 75 in codes, told
+    assert 0 not in codes
+    assert "Traceback" not in told
+    assert f"{folder}/checkpoints/step-00000007." in told
+    assert "File too large" in told
+    assert "no checkpoint was written yet; to go on:\n" in told
+    assert list((folder / "checkpoints").iterdir()) == []
+    command.run(folder, SLOW, f"train.parallel={parallel}")
+    if parallel == "data":
+        assert outcome(folder) == outcome(whole)
 
 
 def fed(orders: Sequence[Path]) -> dict[int, list[tuple[int, str]]]:
