@@ -9,6 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -143,6 +145,9 @@ class Processes:
             if self.count == 1 or not BROKEN.search(str(error)):
                 raise
             atexit.unregister(_leave)  # it would wait for the one that is gone
+            if threading.current_thread() is threading.main_thread():
+                # Its launcher's, who ends this one too: it has yet to say what stands.
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise LostProcessError(
                 f"another of this run's {self.count} processes is gone, and this one cannot go on alone; {run.standing}"
             ) from error

@@ -148,10 +148,10 @@ class _Session:
             self._line(
                 "no process has all weights to look at closely: the sentinel judges what steps show by themselves"
             )
-        reason = "failed"
-        journal.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
-        try:
-            with Interrupt() as interrupt:
+        with Interrupt() as interrupt:
+            reason = "failed"
+            journal.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
+            try:
                 self._loop(
                     state=state,
                     fed=feed if self.witness is None else self.witness(state, feed, text),
@@ -168,12 +168,12 @@ class _Session:
                     journal=journal,
                     interrupt=interrupt,
                 ).run()
-            reason = "finished"
-        except TrainingInterrupted:
-            reason = "interrupted"
-            raise
-        finally:
-            journal.end(state.step, reason)
+                reason = "finished"
+            except TrainingInterrupted:
+                reason = "interrupted"
+                raise
+            finally:
+                journal.end(state.step, reason)
         self._line(f"finished after step {state.step}")
 
     def _line(self, text: str) -> None:
