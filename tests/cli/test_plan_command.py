@@ -11,7 +11,7 @@ from click.testing import Result
 import diffloom
 
 Invoke = Callable[..., Result]
-TITLES = ["Weights", "Training", "Memory of training, on cpu", "Sampling, 1 image", "Disk"]
+TITLES = ["In short", "Weights", "Training", "Memory of training, on cpu", "Sampling, 1 image", "Disk"]
 
 
 def titles(result: Result) -> list[str]:
@@ -81,13 +81,13 @@ def test_figures_for_programs(invoke: Invoke, weights: int) -> None:
 def test_a_file_that_does_not_train(invoke: Invoke) -> None:
     result = invoke("plan", "diffloom:digits", "train=null", "data=null", "-n", "2", "--device", "cpu")
     told = titles(result)
-    assert told[:2] == ["Weights", "Sampling, 2 images at once"]
-    assert len(told) == 3
+    assert told[:3] == ["In short", "Weights", "Sampling, 2 images at once"]
+    assert len(told) == 4
 
 
 def test_an_autoencoder(invoke: Invoke) -> None:
     result = invoke("plan", "diffloom:autoencoder_digits", "--device", "cpu")
-    assert [title.partition(":")[0] for title in titles(result)] == [*TITLES[:3], "Disk", "Network"]
+    assert [title.partition(":")[0] for title in titles(result)] == [*TITLES[:4], "Disk", "Network"]
     assert "encoder.stages" in result.output
     assert "decoder.stages" in result.output
 

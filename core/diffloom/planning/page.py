@@ -15,7 +15,7 @@ THOUSANDS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
 def page(plan: Plan) -> list[Section]:
     """The sections, what one looks for first."""
-    sections = [_weights(plan)]
+    sections = [_in_short(plan), _weights(plan)]
     if plan.training is not None:
         sections += [_training(plan.training, plan), _memory(plan.training, plan.device)]
     if plan.sampling is not None:
@@ -29,6 +29,26 @@ def page(plan: Plan) -> list[Section]:
             section.add("!", text)
         sections.append(section)
     return sections
+
+
+def _in_short(plan: Plan) -> Section:
+    section = Section("In short")
+    section.add("learns", f"{count(plan.trained)} weights".replace("  ", " "))
+    if plan.training is not None:
+        work = count(plan.training.flops * plan.training.images)
+        section.add(
+            "to train",
+            f"{size(plan.training.peak_bytes)} of memory, {size(plan.training.disk.peak)} of disk, {work}FLOP",
+        )
+    if plan.sampling is not None:
+        section.add(
+            "to sample", f"{size(sum(plan.sampling.memory.values()))} of memory for {_images(plan.sampling)}"
+        )
+    return section
+
+
+def _images(sampling: SamplingPlan) -> str:
+    return "1 image" if sampling.count == 1 else f"{sampling.count} images at once"
 
 
 def _weights(plan: Plan) -> Section:
@@ -72,13 +92,14 @@ def _memory(training: TrainingPlan, device: str) -> Section:
         section.add("previews", f"{size(training.memory_of_previews)} while samples are drawn")
     ways = {True: "with", False: "without"}
     smaller = training.memory_otherwise < sum(training.memory.values())
-    section.add("", f"{size(training.memory_otherwise)} in a step {ways[smaller]} gradient_checkpointing")
+    section.add(
+        "otherwise", f"{size(training.memory_otherwise)} in a step {ways[smaller]} gradient_checkpointing"
+    )
     return section
 
 
 def _sampling(sampling: SamplingPlan, plan: Plan) -> Section:
-    many = "1 image" if sampling.count == 1 else f"{sampling.count} images at once"
-    section = Section(f"Sampling, {many}")
+    section = Section(f"Sampling, {_images(sampling)}")
     views = f", each of {sampling.views:g} views of an image" if sampling.views != 1 else ""
     if sampling.calls is None:
         section.add("network", f"as many calls as the sampler's tolerance asks for{views}")
