@@ -84,26 +84,27 @@ GOING_ON = {
 }
 
 
-def test_the_command_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_that_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    told = str(GoingOn(**GOING_ON, option="--resume"))
-    assert told == (
-        "diffloom train 'my file.yaml' -o 'runs/a b' -p part.py --device cpu --resume train.steps=9 "
-        "'data.several=[1, 2]'"
-    )
+    monkeypatch.chdir(tmp_path)
+    words = "diffloom train 'my file.yaml' -o 'runs/a b' -p part.py --device cpu {}train.steps=9 'data.several=[1, 2]'"
+    assert str(GoingOn(**GOING_ON, requeue=False)) == words.format("")  # there is nothing to resume
+    assert str(GoingOn(**GOING_ON, requeue=True)) == words.format("--requeue ")
+    Path("runs/a b").mkdir(parents=True)
+    assert str(GoingOn(**GOING_ON, requeue=False)) == words.format("--resume ")
 
 
-@pytest.mark.parametrize(("option", "added"), [("--resume", ["--resume"]), ("--requeue", [])])
-def test_a_launchers_command(option: str, added: list[str]) -> None:
+@pytest.mark.parametrize(("requeue", "added"), [(False, ["--resume"]), (True, [])])
+def test_a_launchers_command(tmp_path: Path, *, requeue: bool, added: list[str]) -> None:
     """In a process that a launcher started it is the launcher's: here that of a real parent with words of its own."""
-    child = (
-        "from pathlib import Path; from diffloom.cli.going_on import GoingOn; "
-        f"print(GoingOn(file='f', overrides=(), folder=Path('r'), plugins=(), device=None, option={option!r}))"
-    )
+    folder = f"Path({str(tmp_path)!r})"
+    going_on = f"GoingOn(file='f', overrides=(), folder={folder}, plugins=(), device=None, requeue={requeue})"
+    child = f"from pathlib import Path; from diffloom.cli.going_on import GoingOn; print({going_on})"
     parent = (
         "import os, subprocess, sys; "
         f"subprocess.run([sys.executable, '-c', {child!r}], env=os.environ | {{'LOCAL_RANK': '1'}}, check=True)"
     )
+    option = ["--requeue"] if requeue else []
     words = [
         sys.executable,
         "-c",
@@ -114,7 +115,7 @@ def test_a_launchers_command(option: str, added: list[str]) -> None:
         "diffloom",
         "train",
         "a b.yaml",
-        "--requeue",
+        *option,
     ]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert shlex.split(done.stdout) == [*words, *added]

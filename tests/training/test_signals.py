@@ -126,7 +126,7 @@ def test_a_signal_before_the_first_step(
     name = signal.Signals(number).name
     *_, told, command = process.errors.read_text().splitlines()
     assert told == f"stopped at once by {name}; what was saved stands; to go on:"
-    assert shlex.split(command) == ["diffloom", *words[:-1], "--resume", words[-1]]
+    assert shlex.split(command) == ["diffloom", *words]
 
 
 def test_a_scheduler_repeats_itself(

@@ -21,8 +21,8 @@ class GoingOn:
     folder: Path
     plugins: Sequence[str]
     device: str | None
-    option: str
-    """`--resume`, or `--requeue` where the run was started with that."""
+    requeue: bool
+    """Whether it was started with `--requeue`, and so goes on with that."""
 
     def __str__(self) -> str:
         """As a shell takes it; a launcher's own command where one started this process and others beside it."""
@@ -34,10 +34,16 @@ class GoingOn:
         if self.device is not None:
             options.append(("--device", self.device))
         listed = [word for pair in options for word in pair]
-        return ["diffloom", "train", self.file, *listed, self.option, *self.overrides]
+        return ["diffloom", "train", self.file, *listed, *self._option(), *self.overrides]
 
     def _launched(self) -> list[str]:
         import psutil
 
         words: list[str] = psutil.Process(os.getppid()).cmdline()
-        return words if self.option in words else [*words, self.option]
+        return [*words, *(word for word in self._option() if word not in words)]
+
+    def _option(self) -> list[str]:
+        """What tells a run that is there to go on; nothing where it broke off before its folder was made."""
+        if self.requeue:
+            return ["--requeue"]
+        return ["--resume"] if self.folder.exists() else []

@@ -52,12 +52,7 @@ def train(
         raise RunError("--resume wants a run to go on with, and --requeue also begins one: give one of them")
     folder = output or default_folder(file)
     going_on = GoingOn(
-        file=file,
-        overrides=overrides,
-        folder=folder,
-        plugins=plugins,
-        device=device,
-        option="--requeue" if requeue else "--resume",
+        file=file, overrides=overrides, folder=folder, plugins=plugins, device=device, requeue=requeue
     )
     try:
         with stopped_by_signals():
