@@ -100,7 +100,9 @@ def test_charts_are_drawn_read_and_switched(
     )
     assert dict(charts) == {
         "chart-loss": 1,
-        "chart-noise-0": len({name for row in rows for name in row if name.startswith("loss_bucket_")}),
+        "chart-loss-by-noise-0": len(
+            {name for row in rows for name in row if name.startswith("loss_bucket_")}
+        ),
         "chart-grad_norm": 1,
         "chart-lr": 1,
         "chart-images_per_second": 1,
@@ -122,9 +124,9 @@ def test_charts_are_drawn_read_and_switched(
     tab.press("ArrowRight")
     read = tab.run("document.querySelector('#chart-loss .readout').textContent")
     assert read == f"step 2: loss {rows[1]['loss']:.5g}"
-    pressed = "document.querySelectorAll('#chart-noise-0 .course').length"
+    pressed = "document.querySelectorAll('#chart-loss-by-noise-0 .course').length"
     before = tab.run(pressed)
-    tab.click("#chart-noise-0 .legend button")
+    tab.click("#chart-loss-by-noise-0 .legend button")
     assert tab.run(pressed) == before - 1
 
 

@@ -170,8 +170,8 @@ def test_several_runs_beside_each_other(run: Path, copied: Path) -> None:
     charts = [attrs["id"] for tag, attrs in outline.elements if tag == "figure" and "id" in attrs]
     assert charts == [
         "chart-loss",
-        "chart-noise-0",
-        "chart-noise-1",
+        "chart-loss-by-noise-0",
+        "chart-loss-by-noise-1",
         "chart-grad_norm",
         "chart-lr",
         "chart-images_per_second",

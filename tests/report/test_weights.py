@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
 
 import diffloom
 from diffloom.checkpoint import read_header
@@ -45,6 +49,29 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_counts(copied: Path) ->
     assert "is cut off" in found.checkpoints[-1].trouble
     assert found.digests == dict(read_header(before).digests)
     assert found.total > 0
+
+
+def test_a_sharded_checkpoint_counts_as_the_whole_one(copied: Path) -> None:
+    """Oracle: the same tensors in one file."""
+    whole = read_weights(RunFolder(copied))
+    *_, path = sorted((copied / "checkpoints").glob("*.safetensors"))
+    header, tensors = read_header(path), load_file(path)
+    shares: list[dict[str, torch.Tensor]] = [{}, {}]
+    for name, tensor in tensors.items():
+        for share, piece in zip(shares, tensor.tensor_split(2) if tensor.ndim else [tensor], strict=False):
+            share[name] = piece.contiguous()
+    folder = path.with_suffix(".sharded")
+    folder.mkdir()
+    for number, share in enumerate(shares):
+        save_file(share, folder / f"shard-{number}.safetensors")
+    path.unlink()
+    files = {file.name: "" for file in folder.iterdir()}
+    (folder / "diffloom.json").write_text(replace(header, files=files).to_json())
+    found = read_weights(RunFolder(copied))
+    assert found.parts == whole.parts
+    assert found.checkpoints[-1].name == folder.name
+    assert found.checkpoints[-1].groups == whole.checkpoints[-1].groups
+    assert found.checkpoints[-1].size_bytes == sum((folder / name).stat().st_size for name in files)
 
 
 def test_nothing_saved_yet(copied: Path) -> None:

@@ -13,15 +13,20 @@ from diffloom.report.account import Account
 from diffloom.report.curve import curve
 from diffloom.report.history import History
 
-BUCKET = re.compile(r"loss_bucket_(\d+)")
+BUCKET = re.compile(r"(.+)_bucket_(\d+)")
+BY_NOISE = {"loss": "Loss by noise level", "grad_norm": "Gradient norm by noise level"}
+"""Figures that rows hold for each part of the schedule's times, too."""
 TITLES = {
     "loss": "Loss",
     "grad_norm": "Gradient norm",
     "lr": "Learning rate",
     "images_per_second": "Examples per second",
     "data_wait": "Share of the time that was spent waiting for data",
+    "noise_scale": "Gradient noise scale, in examples",
+    "condition_gain": "What the condition is worth: cost of another example's, against one's own",
+    "null_gap": "What the condition is worth: cost of none, against one's own",
 }
-"""Of the figures that every run has, in their order; the others stand behind them under their own names."""
+"""Of the figures that most runs have, in their order; the others stand behind them under their own names."""
 EXACT = frozenset({"lr"})
 """Figures that are no measurements: there is nothing in them to be smoothed."""
 UNSHOWN = frozenset({"seconds"})
@@ -74,7 +79,11 @@ def charts(runs: Sequence[Account]) -> list[Chart]:
     plain = [name for name in names if name not in UNSHOWN and not BUCKET.fullmatch(name)]
     ordered = [*(name for name in TITLES if name in plain), *(name for name in plain if name not in TITLES)]
     found = [_of_figure(name, runs) for name in ordered]
-    by_noise = [_by_noise(index, run, alone=len(runs) == 1) for index, run in enumerate(runs)]
+    by_noise = [
+        _by_noise(figure, index, run, alone=len(runs) == 1)
+        for figure in BY_NOISE
+        for index, run in enumerate(runs)
+    ]
     return [chart for chart in (*found[:1], *by_noise, *found[1:]) if chart is not None and chart.lines]
 
 
@@ -95,14 +104,15 @@ def _of_figure(name: str, runs: Sequence[Account]) -> Chart:
     )
 
 
-def _by_noise(index: int, run: Account, *, alone: bool) -> Chart | None:
-    buckets = sorted((int(m[1]), name) for name in run.history.columns if (m := BUCKET.fullmatch(name)))
+def _by_noise(figure: str, index: int, run: Account, *, alone: bool) -> Chart | None:
+    parts = ((BUCKET.fullmatch(name), name) for name in run.history.columns)
+    buckets = sorted((int(part[2]), name) for part, name in parts if part and part[1] == figure)
     if not buckets:
         return None
     lines = [_line(_bucket(number), f"noise-{number % 8}", run.history, name) for number, name in buckets]
     return Chart(
-        key=f"noise-{index}",
-        title="Loss by noise level" + ("" if alone else f": {run.name}"),
+        key=f"{figure}-by-noise-{index}",
+        title=BY_NOISE[figure] + ("" if alone else f": {run.name}"),
         note="The schedule's times in eight equal parts, from the cleanest to the noisiest.",
         lines=tuple(line for line in lines if line["points"]),
         marks=tuple(_marks(run, "")),

@@ -64,24 +64,30 @@ def read_weights(run: RunFolder) -> Weights:
 
 def _saved(path: Path) -> Saved | None:
     try:
-        size = path.stat().st_size
-        return Saved(path.name, size, ", ".join(sorted(read_header(path).digests)), "")
+        size = sum(file.stat().st_size for file in _files(path))
+        return Saved(path.name, size, ", ".join(read_header(path).groups), "")
     except FileNotFoundError:
         return None
     except CheckpointError as error:
         return Saved(path.name, size, "", str(error)) if path.exists() else None
 
 
+def _files(path: Path) -> list[Path]:
+    """The files of a checkpoint: of a sharded one several, each with shares of tensors."""
+    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+
+
 def _parts(path: Path) -> tuple[Part, ...]:
     """The parts in the order of their names; conditioners count one by one."""
     learned: Counter[str] = Counter()
     fixed: Counter[str] = Counter()
-    for name, tensor in read_stored(path).tensors.items():
-        group, _, inside = name.partition("/")
-        words = inside.split(".")
-        part = ".".join(words[:2]) if words[0] == "conditioners" else words[0]
-        if group == "weights":
-            learned[part] += math.prod(tensor.shape)
-        elif group == "frozen":
-            fixed[part] += math.prod(tensor.shape)
+    for file in _files(path):
+        for name, tensor in read_stored(file).tensors.items():
+            group, _, inside = name.partition("/")
+            words = inside.split(".")
+            part = ".".join(words[:2]) if words[0] == "conditioners" else words[0]
+            if group == "weights":
+                learned[part] += math.prod(tensor.shape)
+            elif group == "frozen":
+                fixed[part] += math.prod(tensor.shape)
     return tuple(Part(name, learned[name], fixed[name]) for name in sorted(learned | fixed))
