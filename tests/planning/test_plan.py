@@ -58,7 +58,8 @@ train:
     "autoencoder": """\
 image: {size: 32, channels: 3}
 space: {type: autoencoder_kl, channels: [16, 32], latent_channels: 4, blocks_per_level: 1, norm_groups: 8}
-autoencoder: {criteria: [{type: lp}]}
+autoencoder: # the second criterion judges the last step alone
+  criteria: [{type: lp}, {type: patch_adversarial, start_step: 3, channels: 16, layers: 2, norm_groups: 8}]
 data: {type: parts/gaussian}
 train: {steps: 3, batch_size: 12, lr: 1e-3, sample_every: 3}
 """,

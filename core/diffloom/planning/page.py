@@ -33,7 +33,7 @@ def page(plan: Plan) -> list[Section]:
 
 def _in_short(plan: Plan) -> Section:
     section = Section("In short")
-    section.add("learns", f"{count(plan.trained)} weights".replace("  ", " "))
+    section.add("learns", f"{count(plan.trained).strip()} weights")
     if plan.training is not None:
         work = count(plan.training.flops * plan.training.images)
         section.add(

@@ -2,15 +2,17 @@
 
 The step is the run's own: the task's loss, torch's backward pass, the configured optimiser, the averages, on weights
 that have shape and no memory (`Hollow`), while every tensor that there would be is counted (`LiveBytes`). Two steps are
-rehearsed, as the optimiser remembers nothing before the first, and of each at most two passes, as a third adds nothing
-to the gradients of the second. What this does not see: what an operation needs inside for a moment (a library's
-workspace), the allocator's rounding, and what Python and torch themselves take.
+rehearsed, as the optimiser remembers nothing before the first, both as the run's last, when all criteria judge; and of
+each at most two passes, as a third adds nothing to the gradients of the second.
+
+What this does not see: what an operation needs inside for a moment (a library's workspace), the allocator's rounding,
+and what Python and torch themselves take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,6 +32,7 @@ from diffloom.training.split import Split
 from diffloom.training.state import TrainState
 
 PASSES = 2
+"""Of a step, at most."""
 PREFETCHED = 2
 """Batches that each worker has ready: torch's `DataLoader`."""
 
@@ -46,23 +49,24 @@ class Rehearsed:
     """Bytes of a checkpoint, by its groups."""
 
 
-@dataclass
 class Rehearsal:
-    """Takes the steps."""
+    """Takes the steps of a hollow task; `conditions` are the raw ones of one example, which all have."""
 
-    task: DiffusionTask | ReconstructionTask
-    train: Train
-    hollow: Hollow
-    conditions: Mapping[str, Any]
-    """The raw conditions of one example, which all have."""
-    live: LiveBytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.live = LiveBytes(self.hollow.device)
+    def __init__(
+        self,
+        task: DiffusionTask | ReconstructionTask,
+        train: Train,
+        hollow: Hollow,
+        conditions: Mapping[str, Any],
+    ) -> None:
+        self.task, self.train, self.hollow, self.conditions = task, train, hollow, conditions
+        self.live = LiveBytes(hollow.device)
+        """What there is, also between the steps."""
         # A scaler of losses decides by numbers; the halves of bf16 are as large, and it scales nothing.
-        scaled = {"precision": "bf16"} if self.train.precision == "fp16" else {}
-        self.state = TrainState(self.task, self.train.model_copy(update=scaled))
+        scaled = {"precision": "bf16"} if train.precision == "fp16" else {}
+        self.state = TrainState(task, train.model_copy(update=scaled))
         self._calls = 0
+        self._waiting: list[Tensor] = []
 
     def run(self, *, checkpointing: bool) -> Rehearsed:
         """Rehearse the steps, with or without gradient checkpointing."""
@@ -83,9 +87,9 @@ class Rehearsal:
         try:
             with Answers(), live:
                 if not state.optimizer.state:
-                    self._step(1)
+                    self._step()
                 live.begin_anew()
-                self._step(2)
+                self._step()
         finally:
             for handle in handles:
                 handle.remove()
@@ -95,9 +99,9 @@ class Rehearsal:
         }
         return Rehearsed(dict(live.peak), self._calls, sizes)
 
-    def _step(self, step: int) -> None:
+    def _step(self) -> None:
         """One optimiser step, as `OptimizerStep` takes it."""
-        state, train = self.state, self.train
+        state, train, step = self.state, self.train, self.train.steps
         passes = self._passes()
         state.optimizer.zero_grad(set_to_none=True)
         for batch in passes:
@@ -136,15 +140,12 @@ class Rehearsal:
 
     def _example_shape(self) -> tuple[int, ...]:
         """Of a picture, or of a row of a cache of latents."""
-        if isinstance(self.task, ReconstructionTask) or self.task.pipeline.document.latents is None:
-            document = (
-                self.task.document
-                if isinstance(self.task, ReconstructionTask)
-                else self.task.pipeline.document
-            )
+        if isinstance(self.task, ReconstructionTask):
+            return self.task.document.image.info.shape
+        document, codec = self.task.pipeline.document, self.task.pipeline.space
+        if document.latents is None:
             return document.image.info.shape
-        codec = self.task.pipeline.space
-        image_BCHW = self.hollow.tensor((1, *self.task.pipeline.document.image.info.shape))
+        image_BCHW = self.hollow.tensor((1, *document.image.info.shape))
         with torch.no_grad():
             encode = codec.posterior if isinstance(codec, PosteriorCodec) else codec.encode
             return tuple(encode(image_BCHW).shape[1:])
