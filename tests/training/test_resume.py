@@ -27,7 +27,7 @@ Outcome = Callable[[Path], dict[str, Any]]
 Launch = Callable[..., Any]
 
 LONG = ("train.steps=600", "train.sample_every=150")
-KILLS = 12
+KILLS = 8
 
 
 def test_killed_at_random_moments(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,10 +15,8 @@ from hypothesis import strategies as st
 
 import diffloom
 from diffloom.checkpoint import read_header
-from diffloom.errors import CheckpointError, RunError, StorageError
-from diffloom.plugins import Plugins
+from diffloom.errors import CheckpointError, RunError
 from diffloom.training import Trained
-from diffloom.training.metrics import MetricsFile
 from diffloom.training.run_folder import RunFolder, checkpoint_of, step_of
 
 TrainTiny = Callable[..., Trained]
@@ -219,47 +215,6 @@ def test_checkpoint_of(tmp_path: Path) -> None:
     (run.checkpoints / "step-best.safetensors").touch()
     assert checkpoint_of(run.path) == run.checkpoints / "step-123456789.safetensors"
     assert checkpoint_of(run.checkpoint(5)) == run.checkpoint(5)
-
-
-@pytest.mark.parametrize(
-    "tail", ["", '{"step": 9, "lo', '{"step": 9, "loss": 1}', "\0\0\0", '{"step": 9}\n{"st']
-)
-def test_metrics_are_cut_at_the_step(tmp_path: Path, tail: str) -> None:
-    path = tmp_path / "metrics.jsonl"
-    rows = [f'{{"step": {step}, "loss": 0.5}}\n' for step in (3, 6, 8)]
-    path.write_text("".join(rows) + tail)
-    metrics = MetricsFile(path, step=6)
-    assert metrics.last == {"step": 6, "loss": 0.5}
-    metrics.write({"step": 9, "loss": 0.25})
-    metrics.close()
-    assert path.read_text() == "".join(rows[:2]) + '{"step": 9, "loss": 0.25}\n'
-
-
-def test_a_broken_row_in_the_middle(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 3}\nmine\n{"step": 6}\n')
-    with pytest.raises(RunError) as caught:
-        MetricsFile(path, step=6)
-    assert str(caught.value) == f"{path}:2: is no row of metrics; mend or remove this line"
-
-
-def test_the_disk_fills_up_while_training(tmp_path: Path, train_tiny: TrainTiny, plugins: Plugins) -> None:
-    """The kernel's limit on a file's size stands for the full disk; the run can go on when there is space again."""
-    folder = tmp_path / "run"
-    train_tiny(folder, "train.steps=7")
-    size = (folder / "checkpoints" / "step-00000007.safetensors").stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 100, hard))
-    try:
-        with pytest.raises(
-            StorageError, match=r"step-00000014.*cannot be written.*checkpoint is .*step-00000007"
-        ):
-            train_tiny(folder, resume=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in RunFolder(folder).saved()] == ["step-00000007.safetensors"]
-    assert os.listdir(folder / "checkpoints") == ["step-00000007.safetensors"]  # noqa: PTH208
-    assert train_tiny(folder, resume=True).step == 20
 
 
 def test_damage_is_named_when_resuming(tmp_path: Path, train_tiny: TrainTiny) -> None:

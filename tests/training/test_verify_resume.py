@@ -14,9 +14,11 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
-from diffloom.errors import ConfigError, RunError
+from diffloom.cli import diffloom as command
+from diffloom.errors import RunError
 from diffloom.process import Draws
 from diffloom.training import state as states
 from diffloom.training.feed import Feed
@@ -26,7 +28,6 @@ from diffloom.training.state import TrainState
 from diffloom.verification import Verdict, verify_resume
 from diffloom.verification.session import Session
 
-Launch = Callable[..., Any]
 Verify = Callable[..., Verdict]
 AVERAGES = "train.further_ema={fast: {type: exponential, decay: 0.5}, slow: {type: exponential, decay: 0.9}}"
 
@@ -263,23 +264,6 @@ def test_noise_that_no_two_processes_share(verify: Verify, monkeypatch: pytest.M
     assert "torch.use_deterministic_algorithms(True)" in str(verdict)
 
 
-@pytest.mark.parametrize("steps", [2, 7, 22])
-def test_numbers_of_steps_that_cannot_be(verify: Verify, steps: int) -> None:
-    with pytest.raises(RunError) as caught:
-        verify(steps=steps)
-    assert str(caught.value) == f"--steps {steps}: must be an even number from 4 to train.steps (20)"
-
-
-def test_what_the_trial_sets_itself(verify: Verify) -> None:
-    with pytest.raises(RunError, match=r"^train\.checkpoint_every: is set by the trial"):
-        verify("train.checkpoint_every=3")
-
-
-def test_no_training(verify: Verify) -> None:
-    with pytest.raises(ConfigError):
-        verify("train=null")
-
-
 def test_a_run_that_fails_is_shown(verify: Verify) -> None:
     with pytest.raises(
         RunError, match=r"^the straight run ended with exit code 1 .*:\n(.*\n)*.*step 1: the loss"
@@ -287,16 +271,19 @@ def test_a_run_that_fails_is_shown(verify: Verify) -> None:
         verify("data.nan_at=3", "data.examples=4")
 
 
-def test_the_command(
-    tmp_path: Path, tiny: Path, parts: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+def test_the_command_tells_and_keeps_both_runs(
+    tmp_path: Path, tiny: Path, parts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With processes of its own; nothing of theirs stays."""
-    passing = tmp_path / "passing"
-    passing.mkdir()
-    monkeypatch.setenv("TMPDIR", str(passing))
-    process = launch("verify-resume", str(tiny), "-p", str(parts), "--device", "cpu", "--steps", "4")
-    assert process.wait() == 0, process.errors.read_text()
-    assert process.errors.read_text().startswith(
-        f"{tiny}: 4 steps straight, against 2, SIGKILL one step later, and on to 4\n"
-    )
-    assert list(passing.iterdir()) == []
+    """Exit code 1, and with -o the folder to look into."""
+    forget(monkeypatch, lose_moments)
+    monkeypatch.setitem(verify_resume.__kwdefaults__, "start", forked)
+    words = ["verify-resume", str(tiny), "-p", str(parts), "--device", "cpu", "-o", str(tmp_path / "kept")]
+    done = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert "\nfirst difference: restored: optimizer: " in done.output
+    assert {"straight", "killed", "restored.safetensors"} <= {
+        path.name for path in (tmp_path / "kept").iterdir()
+    }
+    again = CliRunner().invoke(command, words)
+    assert isinstance(again.exception, RunError)
+    assert str(again.exception) == f"{tmp_path / 'kept'}: exists already; choose another -o"
