@@ -53,7 +53,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run. Tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("runs") / "digits"
     plugins = load_plugins()
-    short = ["train.steps=2", "train.batch_size=4", "train.lr_schedule.warmup_steps=0", "train.sample_every=null"]
+    short = [
+        "train.steps=2",
+        "train.batch_size=4",
+        "train.lr_schedule.warmup_steps=0",
+        "train.sample_every=null",
+    ]
     resolved = config.load(CONFIGS / "digits.yaml", [*SMALL, *short], registry=plugins.registry)
     train(resolved, folder, plugins=plugins, device="cpu")
     return folder

@@ -45,7 +45,10 @@ def judge(pipeline: Pipeline, pixels_NHW: NDArray[np.uint8], labels_N: NDArray[n
 
         costs.append(
             loss(
-                network, images_BCHW[rows.start : rows.stop], process=pipeline.process, draws=Draws.of(0, rows)
+                network,
+                images_BCHW[rows.start : rows.stop],
+                process=pipeline.process,
+                draws=Draws.of(0, rows),
             )
         )
     bits = picture_bits(pipeline, images_BCHW[:BITS], clip=1.0, label=labels[:BITS])

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from diffloom_clip.library import import_torchvision
 from numpy.typing import NDArray
+
+from diffloom_clip.library import import_torchvision
 
 import_torchvision()  # diffusers imports it too
 
@@ -69,7 +69,7 @@ def train_peer(
         labels[torch.rand(len(labels)) < dropout] = 10
         noise = torch.randn_like(x0)
         times = torch.randint(0, 1000, (len(x0),))
-        loss = F.mse_loss(
+        loss = torch.nn.functional.mse_loss(
             network(scheduler.add_noise(x0, noise, times), times, class_labels=labels).sample, noise
         )
         loss.backward()

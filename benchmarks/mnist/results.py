@@ -31,9 +31,10 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], *, bits: int) -> No
     lines = [
         "# MNIST, trained by diffloom and by diffusers' recipe",
         "",
-        f"`mnist.yaml` against `peer.py`: {outcomes[0].steps[-1]} steps; the same network (diffusers' `UNet2DModel`, the",
-        "weights brought over by our bridge), first weights, order of examples, AdamW, cosine rate and average. Each draws",
-        "its own noise, times and dropped labels. Judged on held-out digits with the averaged weights: L_simple on all",
+        f"`mnist.yaml` against `peer.py`: {outcomes[0].steps[-1]:,} steps of the same network (diffusers'",
+        "`UNet2DModel`, its weights brought over by our bridge), with the same first weights, examples, AdamW,",
+        "cosine rate and average. Each draws its own noise, times and dropped labels. Judged on held-out digits with",
+        "the averaged weights: L_simple on all",
         f"10,000, bits per dimension (the whole bound) on the first {bits}, the same times and noise for both.",
         f"Machine: {platform.machine()}, one core, torch {torch.__version__}.",
         "",

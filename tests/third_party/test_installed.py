@@ -104,6 +104,11 @@ def test_a_name_that_both_have_must_be_written_in_full(acme_moon: Run, tmp_path:
 
 def test_a_shipped_configuration_is_inside_the_wheel(acme_moon: Run, tmp_path: Path) -> None:
     assert "ok" in acme_moon("-m", "diffloom", "config", "check", "diffloom:digits", cwd=tmp_path)
-    small = ["train.steps=2", "train.batch_size=8", "train.sample_every=null", "train.lr_schedule.warmup_steps=0"]
+    small = [
+        "train.steps=2",
+        "train.batch_size=8",
+        "train.sample_every=null",
+        "train.lr_schedule.warmup_steps=0",
+    ]
     acme_moon("-m", "diffloom", "train", "diffloom:digits", "-o", "run", *small, cwd=tmp_path)
     assert list((tmp_path / "run").rglob("*.safetensors"))

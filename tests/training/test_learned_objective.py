@@ -92,7 +92,11 @@ def test_equal_seeds_draw_equal_features(tmp_path: Path, whole: Path, train_tiny
     features = "objective.weigh.frequencies_F"
     again, other = (
         train_tiny(
-            tmp_path / name, *LEARNED, f"train.seed={seed}", "train.steps=1", "train.lr_schedule.warmup_steps=0"
+            tmp_path / name,
+            *LEARNED,
+            f"train.seed={seed}",
+            "train.steps=1",
+            "train.lr_schedule.warmup_steps=0",
         ).folder
         for name, seed in (("again", 0), ("other", 1))
     )

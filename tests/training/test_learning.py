@@ -95,7 +95,8 @@ def test_nan_stops_the_run(tmp_path: Path, train_tiny: TrainTiny, log_every: int
     bad = open_checkpoint(latest).step + 1
     assert 2 <= bad <= 10  # 40 examples in batches of 4: met within the first epoch
     assert str(caught.value).startswith(
-        f"step {bad}: the loss or its gradient is NaN or infinite; the last good checkpoint is {latest}. The picture of "
+        f"step {bad}: the loss or its gradient is NaN or infinite; the last good checkpoint is {latest}. "
+        "The picture of "
     )
     assert caught.value.exit_code == 3
     for group in ("weights", "ema", "optimizer"):

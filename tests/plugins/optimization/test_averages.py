@@ -1,4 +1,4 @@
-"""The averages diffloom brings. Oracles: published figures, closed forms, diffusers' EMAModel, EDM's rule written out."""
+"""The averages diffloom brings. Oracles: published figures, closed forms, diffusers' EMAModel, EDM's rule."""
 
 from __future__ import annotations
 
