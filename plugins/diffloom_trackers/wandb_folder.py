@@ -33,7 +33,9 @@ class WandbFolder:
 
     def keep_ended(self) -> int:
         """Remove the offline sessions that were killed; returns the last step that the others tell of."""
-        sessions = sorted(self.path.glob(f"offline-run-*-{self.run_id}"))
+        sessions = list(
+            self.path.glob(f"offline-run-*-{self.run_id}*")
+        )  # with -1 behind it, in the same second
         for session in sessions:
             if session.name not in self._last_steps:
                 shutil.rmtree(session)

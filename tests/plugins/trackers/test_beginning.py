@@ -16,6 +16,7 @@ from diffloom.errors import DiffloomError
 from diffloom.kinds import Tracker
 from diffloom_trackers import MLflow, WeightsAndBiases, wandb_run
 from diffloom_trackers.parameters import parameters
+from diffloom_trackers.wandb_folder import WandbFolder
 
 Info = Callable[[int], RunInfo]
 
@@ -44,6 +45,28 @@ def test_nobody_is_asked_for_a_key(folder: Path, info: Info, monkeypatch: pytest
         DiffloomError, match=r"^train\.trackers: wandb: (?s:.*); mend that, or set `mode: offline`"
     ):
         WeightsAndBiases(mode="online").build(info(0))
+
+
+def test_offline_sessions_that_were_killed_are_removed(folder: Path) -> None:
+    """Sessions of one second have a number behind their names; those of other runs are theirs."""
+    wandb = WandbFolder(folder)
+    for name, last_step in (
+        ("20260101_000000-{}", 4),
+        ("20260101_000000-{}-1", 9),
+        ("20260101_000005-{}", None),
+    ):
+        session = wandb.path / f"offline-run-{name.format(wandb.run_id)}"
+        session.mkdir()
+        (session / f"run-{wandb.run_id}.wandb").write_bytes(b":W&B")
+        if last_step is not None:
+            with wandb.written(session, last_step=last_step):
+                (session / f"run-{wandb.run_id}.wandb").write_bytes(b":W&B and more")
+    (wandb.path / "offline-run-20260101_000000-somebody").mkdir()
+    again = WandbFolder(folder)
+    assert again.keep_ended() == 9
+    assert sorted(path.name[28:] for path in wandb.path.glob("offline-run-*")) == sorted(
+        ["somebody", wandb.run_id, f"{wandb.run_id}-1"]
+    )
 
 
 class Server:
