@@ -22,6 +22,7 @@ import diffloom
 from diffloom.checkpoint import Checkpoint, open_checkpoint
 from diffloom.plugins import Plugins
 from diffloom.training import Trained
+from diffloom.training.loop import Loop
 from diffloom.training.run_folder import RunFolder
 
 TrainTiny = Callable[..., Trained]
@@ -58,6 +59,11 @@ RUNS: dict[str, dict[str, Any]] = {
     "shares": {"overrides": [SHARDED]},
     "shares, 2 passes": {"overrides": [SHARDED, "train.micro_batch_size=2"]},
     "shares, uneven": {"overrides": [SHARDED, "train.batch_size=7"]},
+    "2 processes, recomputed": {
+        "overrides": ["train.gradient_checkpointing=true", "train.micro_batch_size=2"]
+    },
+    "shares, recomputed": {"overrides": [SHARDED, "train.gradient_checkpointing=true"]},
+    "fp16": {"overrides": ["train.precision=fp16", "backbone.loudness=1000"]},
     "a weight unused": {"overrides": ["backbone.spare=true"]},
     "shares, stopped": {"overrides": [SHARDED], "stop": STOP},
     "shares, stopped; one goes on": {"overrides": [SHARDED], "stop": STOP},
@@ -68,7 +74,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "not a number": {"overrides": ["data.nan_at=5"]},
     "no such run": {"resume": True},
     "few examples": {"overrides": ["train.batch_size=1"]},
-    "fp16": {"overrides": [SHARDED, "train.precision=fp16"]},
+    "shares, fp16": {"overrides": [SHARDED, "train.precision=fp16"]},
 }
 """What the two processes do, by the name of the run's folder."""
 
@@ -91,10 +97,16 @@ def launched(
     """All runs, by two processes."""
     folder = tmp_path_factory.mktemp("launched")
     orders = folder / "orders.json"
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(STOP, patch)
-        with pytest.raises(InterruptedError):
-            train_tiny(folder / "one, stopped; shares", *STEADY, SHARDED)
+    take = Loop._step
+
+    def stopping(loop: Loop, passes: Any) -> Any:
+        if loop.state.step == STOP:
+            raise InterruptedError
+        return take(loop, passes)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(Loop, "_step", stopping)
+        train_tiny(folder / "one, stopped; shares", *STEADY, SHARDED)
     (folder / "autoencoder.yaml").write_text(AUTOENCODER)
     listed: list[dict[str, Any]] = [
         {
@@ -105,12 +117,8 @@ def launched(
         }
         for name, run in RUNS.items()
     ]
-    resumed = {
-        "folder": str(folder / "shares, stopped"),
-        "file": str(tiny),
-        "overrides": [*STEADY, SHARDED],
-        "resume": True,
-    }
+    stopped = listed[list(RUNS).index("shares, stopped")]
+    resumed = {**stopped, "stop": None, "resume": True}
     orders.write_text(json.dumps([*listed, resumed]))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
@@ -139,20 +147,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Ca
         return made[overrides]
 
     return run
-
-
-def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
-    """Let runs raise in the middle of the step after this one."""
-    from diffloom.training.loop import Loop
-
-    take = Loop._step
-
-    def stopping(loop: Loop, passes: Any) -> Any:
-        if loop.state.step == step:
-            raise InterruptedError
-        return take(loop, passes)
-
-    patch.setattr(Loop, "_step", stopping)
 
 
 def checkpoint(run: RunFolder) -> Checkpoint:
@@ -190,6 +184,8 @@ def rows(run: RunFolder) -> list[dict[str, float]]:
         ("shares", 8),
         ("shares, 2 passes", 8),
         ("shares, uneven", 7),
+        ("2 processes, recomputed", 8),
+        ("shares, recomputed", 8),
         ("shares, stopped", 8),
         ("one, stopped; shares", 8),
     ],
@@ -216,6 +212,16 @@ def test_passes(tmp_path: Path, train_tiny: TrainTiny, alone: Callable[..., RunF
     assert rows(RunFolder(tmp_path / "run")) == [
         pytest.approx(row, rel=1e-6, abs=1e-6) for row in rows(alone("train.batch_size=8"))
     ]
+
+
+def test_overflows(launched: Launched, alone: Callable[..., RunFolder]) -> None:
+    """What overflows in fp16 is an example's gradient, which no split makes larger: the same steps are left out."""
+    run, expected = launched.run("fp16"), alone("train.batch_size=8", *RUNS["fp16"]["overrides"])
+    assert launched.met["fp16"] == ("finished", "finished")
+    found, scaling = checkpoint(run).group("scaler"), checkpoint(expected).group("scaler")
+    assert {name: float(value) for name, value in found.items()} == {n: float(v) for n, v in scaling.items()}
+    assert [row["skipped_steps"] for row in rows(run)] == [row["skipped_steps"] for row in rows(expected)]
+    assert rows(run)[0]["skipped_steps"] > 0
 
 
 def test_a_weight_without_a_gradient(launched: Launched, alone: Callable[..., RunFolder]) -> None:
@@ -268,14 +274,10 @@ def test_shares_go_on_bit_for_bit(launched: Launched) -> None:
 
 def test_snapshots_of_shares(launched: Launched, alone: Callable[..., RunFolder]) -> None:
     """Whole files, each, as one process writes them."""
-    ours = sorted(launched.run("shares").snapshots.iterdir())
-    theirs = sorted(alone("train.batch_size=8").snapshots.iterdir())
-    assert (
-        [path.name for path in ours]
-        == [path.name for path in theirs]
-        == [f"step-{n:08}.safetensors" for n in (6, 12, 18, 20)]
-    )
-    for own, other in zip(ours, theirs, strict=True):
+    ours, theirs = launched.run("shares").snapshots, alone("train.batch_size=8").snapshots
+    assert sorted(path.name for path in ours.iterdir()) == sorted(path.name for path in theirs.iterdir())
+    for step in (6, 12, 18, 20):
+        own, other = (folder / f"step-{step:08}.safetensors" for folder in (ours, theirs))
         require_same(open_checkpoint(own), open_checkpoint(other))
 
 
@@ -286,7 +288,7 @@ def test_snapshots_of_shares(launched: Launched, alone: Callable[..., RunFolder]
         ("not a number", "NonFiniteLossError: step ", 3),
         ("no such run", "RunError: ", 2),
         ("few examples", "ConfigError: train.batch_size: 1 examples cannot be divided among 2 processes", 2),
-        ("fp16", "ConfigError: train.precision: fp16 needs loss scaling", 2),
+        ("shares, fp16", "ConfigError: train.precision: fp16 needs loss scaling", 2),
     ],
 )
 def test_one_of_them_tells(*, launched: Launched, name: str, error: str, code: int) -> None:

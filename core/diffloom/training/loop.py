@@ -114,9 +114,7 @@ class Loop:
         if taken.updated or not state.scaler.is_on:
             state.meter.add(step=taken.step, losses=taken.losses, grad_norm=taken.grad_norm)
         if state.task.device.type == "cpu":
-            self._require_finite(
-                passes
-            )  # elsewhere asking would wait for the device: done before what is written
+            self._require_finite(passes)  # elsewhere asking waits for the device: done before what is written
         return taken
 
     def _hear(self, taken: Taken, passes: Sequence[Batch], *, waited: float, seconds: float) -> None:

@@ -59,6 +59,7 @@ class OptimizerStep:
         step = state.step + 1
         state.optimizer.zero_grad(set_to_none=True)
         parts = [self._pass(batch, step=step, number=number) for number, batch in enumerate(passes)]
+        self._add_up()
         losses = joined(parts, split=self._split, processes=self._processes)
         state.scaler.unscale(state.optimizer)
         norm = self._clip()
@@ -85,8 +86,8 @@ class OptimizerStep:
         )
 
         def backward(losses: Losses) -> None:
-            # Gradients add up over the passes of a process, and are averaged over the processes.
-            loss = losses.each_B.sum() * (split.processes / train.batch_size)
+            # An example's gradient is as large in any split, so that fp16 holds it, or does not, in each of them.
+            loss = losses.each_B.sum() / train.batch_size
             self._state.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
 
         draws = Draws.of(train.seed, batch.positions)
@@ -96,6 +97,15 @@ class OptimizerStep:
             )
         return Losses(losses.each_B.detach(), losses.figures, losses.t_B)
 
+    def _add_up(self) -> None:
+        """Gradients have been averaged over the processes, and what a step wants is their sum."""
+        if self._split.processes > 1:
+            torch._foreach_mul_(self._gradients, self._split.processes)
+
+    @property
+    def _gradients(self) -> list[Tensor]:
+        return [weight.grad for weight in self._state.parameters.values() if weight.grad is not None]
+
     def _positions(self, step: int) -> range:
         """The places in the run of all of a step's examples."""
         size = self._train.batch_size
@@ -103,10 +113,9 @@ class OptimizerStep:
 
     def _clip(self) -> Tensor:
         """Scale the gradient down to the largest norm there may be; returns its norm before, a plain scalar."""
-        parameters = list(self._state.parameters.values())
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = torch.nn.utils.get_total_norm(self._gradients)
         if self._train.grad_clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self._train.grad_clip, norm)
+            torch.nn.utils.clip_grads_with_norm_(self._state.parameters.values(), self._train.grad_clip, norm)
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _may_update(self, losses: Losses, norm: Tensor) -> bool:
