@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 import diffloom
 from diffloom.checkpoint.digest import tensors_digest
@@ -54,13 +53,18 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, copied where two share memory (tied weights): the format has no aliases."""
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def unshared(
+    tensors: Mapping[str, Tensor], *, memory: Callable[[Tensor], int] = _storage
+) -> dict[str, Tensor]:
+    """The same tensors, copied where two share `memory` (tied weights): the format has no aliases."""
     seen: set[int] = set()
     separate = {}
     for name, tensor in tensors.items():
-        own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-        place = own.untyped_storage().data_ptr()
+        place = memory(tensor)
         separate[name] = tensor.clone() if place in seen else tensor
         seen.add(place)
     return separate

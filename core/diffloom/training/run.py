@@ -143,7 +143,9 @@ class _Session:
                 if std is not None:
                     self._line(f"the latents' standard deviation is {std:.3g}")
             journal = self._journal(resolved, text, state.step) if processes.is_main else Silence()
-        self._line(f"at step {state.step} of {train.steps}, {self.engine.split} on {self.engine.device}")
+        split = self.engine.split
+        divided = f", {split}" if split.processes > 1 or len(split.passes) > 1 else ""
+        self._line(f"at step {state.step} of {train.steps}, on {self.engine.device}{divided}")
         if parallel.is_sharded and train.sentinel.every is not None:
             self._line(
                 "no process has all weights to look at closely: the sentinel judges what steps show by themselves"

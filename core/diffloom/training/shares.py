@@ -39,7 +39,8 @@ def save_shares(
             f"{group}/{name}": tensor.detach().contiguous()
             for group, kept in groups.items()
             for name, tensor in kept.items()
-        }
+        },
+        memory=lambda tensor: _own(tensor).untyped_storage().data_ptr(),
     )
     try:
         with processes.together():
@@ -100,12 +101,17 @@ def _shares(groups: Mapping[str, Mapping[str, Tensor]], *, is_main: bool) -> lis
     found = []
     for group, tensors in groups.items():
         own = {
-            name: (tensor.to_local() if isinstance(tensor, DTensor) else tensor).detach().cpu()
+            name: _own(tensor).detach().cpu()
             for name, tensor in tensors.items()
             if is_main or isinstance(tensor, DTensor)
         }
         found.append(f"{group} {tensors_digest(own)}")
     return found
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """This process's share of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _joined(group: str, shares: Sequence[str]) -> str:

@@ -45,7 +45,7 @@ class Split:
             )
 
     def __str__(self) -> str:
-        """As a run tells it: `2 processes, each batch of 8 in 2 passes`."""
+        """As a run tells it: `each batch of 8 in 2 passes of 2 processes`."""
         processes = f"{self.processes} processes" if self.processes > 1 else "1 process"
         passes = f"{len(self.passes)} passes" if len(self.passes) > 1 else "1 pass"
         return f"each batch of {self.batch_size} in {passes} of {processes}"
