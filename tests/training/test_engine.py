@@ -128,3 +128,13 @@ def test_the_sentinel_only_tells(
     run = RunFolder(train_tiny(tmp_path / "run").folder)
     assert run.checkpoint(20).exists()
     assert len(run.findings.read_text().splitlines()) == 2
+
+
+def test_sharding_says_which_torch_it_needs(
+    tmp_path: Path, train_tiny: TrainTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.8.1")
+    with pytest.raises(DiffloomError, match=r"train.parallel: sharded weights need torch 2.9 or newer"):
+        train_tiny(tmp_path / "run", "train.parallel=sharded")
+    assert not (tmp_path / "run").exists()
+    train_tiny(tmp_path / "run", "train.steps=1", "train.lr_schedule.warmup_steps=0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -64,7 +65,8 @@ def train(
     except Stopped as stop:
         click.echo(f"{stop}; to go on:\n  {going_on}", err=True)
         context.exit(stop.exit_code)
-    click.echo(str(folder))
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one says it
+        click.echo(str(folder))
 
 
 def _train(

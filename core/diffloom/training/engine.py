@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import torch
+from packaging.version import Version
 
 from diffloom.config.document import Train
 from diffloom.errors import ConfigError, Problem
@@ -14,6 +15,9 @@ from diffloom.training.processes import Processes
 from diffloom.training.split import Split
 from diffloom.training.task import Task
 
+SHARDING = Version("2.9")
+"""The first torch that writes shares of safetensors from several processes."""
+
 
 class Engine:
     """The processes of a run, seen from one of them.
@@ -22,6 +26,16 @@ class Engine:
     """
 
     def __init__(self, train: Train, *, device: torch.device | str | None = None) -> None:
+        if train.parallel == "sharded" and Version(torch.__version__) < SHARDING:
+            raise ConfigError(
+                [
+                    Problem(
+                        "train.parallel",
+                        f"sharded weights need torch {SHARDING} or newer, and {torch.__version__} is installed; "
+                        "update it, or take data",
+                    )
+                ]
+            )
         self.processes = Processes(device)
         self._train = train
         with self.processes.together():

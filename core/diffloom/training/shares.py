@@ -14,7 +14,6 @@ from pathlib import Path
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
@@ -80,6 +79,9 @@ def save_shares(
 
 def _write(hidden: Path, tensors: dict[str, Tensor]) -> BaseException | None:
     """Everyone's shares; returns what went wrong in any process, the same in each."""
+    # Only where weights are sharded: older releases of torch have no such writer (`diffloom.training.engine`).
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+
     try:
         save(
             tensors,
