@@ -104,7 +104,11 @@ def outcome() -> Outcome:
                 for name, tensor in checkpoint.group(group).items()
             },
             "rows": [
-                {key: value for key, value in row.items() if key not in ("seconds", "images_per_second", "data_wait")}
+                {
+                    key: value
+                    for key, value in row.items()
+                    if key not in ("seconds", "images_per_second", "data_wait")
+                }
                 for row in rows
             ],
             "pictures": {path.name: path.read_bytes() for path in run.samples.iterdir()},
