@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,7 +19,10 @@ START_SECONDS = 6.0
 
 
 def kill_once(command: list[str], run: RunFolder, *, goal: int, moments: random.Random) -> str:
-    """Start a run, kill it, and say in what; once it is past step `goal`, or while it starts."""
+    """Start a run, kill it, and say in what; once it is past step `goal`, or while it starts.
+
+    Raises RuntimeError where the run ended by itself before.
+    """
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         if moments.random() < STARTING:
@@ -41,7 +45,8 @@ def kill_once(command: list[str], run: RunFolder, *, goal: int, moments: random.
         return sort
     finally:
         process.kill()
-        process.wait()
+        if process.wait() != -signal.SIGKILL:
+            raise RuntimeError("the run ended before it was killed: give it more steps")
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
