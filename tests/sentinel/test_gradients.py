@@ -56,7 +56,7 @@ class Examples:
 
 def test_norms_of_the_parts_are_those_of_their_examples() -> None:
     look = Examples()
-    figures = Gradients(TimeAxis.table(1000), torch.device("cpu")).look(look)  # type: ignore[arg-type]
+    figures = Gradients(TimeAxis.table(1000), torch.device("cpu"), {}).look(look)  # type: ignore[arg-type]
     each_BP = look.each()
     expected = {0: [0, 2, 5], 4: [3], 7: [1, 4]}  # eighths of 0 … 999: 500 begins just before the fifth
     found = {key: value for key, value in figures.items() if key.startswith("grad_norm")}
@@ -77,10 +77,11 @@ def test_the_noise_scale_over_all_signs(monkeypatch: pytest.MonkeyPatch) -> None
     for signs_B in signs:
         generator = SimpleNamespace(choice=lambda values, count, drawn=signs_B: drawn.double().numpy())
         monkeypatch.setattr(gradients, "keyed_generator", lambda *key, drawn=generator: drawn)
-        watch = Gradients(None, torch.device("cpu"))
+        kept: dict[str, float] = {}
+        watch = Gradients(None, torch.device("cpu"), kept)
         watch.look(look)  # type: ignore[arg-type]
-        squared.append(watch._squared_norm)
-        variance.append(watch._variance)
+        squared.append(kept[gradients.SQUARED_NORM])
+        variance.append(kept[gradients.VARIANCE])
     gram_BB = each_BP @ each_BP.T
     off = float(gram_BB.sum() - gram_BB.trace()) / (SIZE * (SIZE - 1))
     assert sum(squared) / len(signs) == pytest.approx(off, rel=1e-5)
@@ -90,7 +91,7 @@ def test_the_noise_scale_over_all_signs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_one_example_has_no_noise() -> None:
     look = Examples()
     look.batch = SimpleNamespace(positions=(0,))
-    figures = Gradients(None, torch.device("cpu")).look(look)  # type: ignore[arg-type]
+    figures = Gradients(None, torch.device("cpu"), {}).look(look)  # type: ignore[arg-type]
     assert "noise_scale" not in figures
 
 

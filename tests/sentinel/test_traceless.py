@@ -29,7 +29,7 @@ def tensors(folder: Path) -> dict[tuple[str, str], bytes]:
         (group, name): tensor.numpy().tobytes()
         for group in sorted(checkpoint.header.digests)
         for name, tensor in checkpoint.group(group).items()
-        if not name.startswith("notes/")
+        if not name.startswith(("notes/", "kept/"))
     }
 
 

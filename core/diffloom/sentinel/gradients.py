@@ -17,20 +17,28 @@ from diffloom.training.meter import Buckets
 KEPT = 0.9
 """What stays of the estimates at each look: they are noisy, and what they estimate changes slowly."""
 
+SQUARED_NORM, VARIANCE = "gradient_squared_norm", "gradient_variance"
+
 
 class Gradients:
     """Measures the gradient at the examples of each look."""
 
-    def __init__(self, axis: TimeAxis | None, device: torch.device) -> None:
+    def __init__(self, axis: TimeAxis | None, device: torch.device, kept: dict[str, float]) -> None:
+        """`kept` is where the estimates stand from look to look: what a checkpoint keeps of them."""
         self._buckets = None if axis is None else Buckets(axis, device)
-        self._squared_norm = 0.0
-        self._variance = 0.0
+        self._kept = kept
 
     @property
     def noise_scale(self) -> float | None:
         """B_simple = tr Σ/|G|², in examples (McCandlish et al. 2018, eq. 2.9): a batch much smaller is mostly noise,
         one much larger gains little. None while the estimates do not say."""
-        return self._variance / self._squared_norm if self._squared_norm > 0 < self._variance else None
+        squared_norm, variance = self._estimates
+        return variance / squared_norm if squared_norm > 0 < variance else None
+
+    @property
+    def _estimates(self) -> tuple[float, float]:
+        """Of |G|² and of tr Σ, 0 at first."""
+        return self._kept.get(SQUARED_NORM, 0.0), self._kept.get(VARIANCE, 0.0)
 
     def look(self, look: Look) -> dict[str, float]:
         """Measure; returns figures for a row.
@@ -65,8 +73,10 @@ class Gradients:
         single, whole = float(signed_N.square().sum()), float(total_N.square().sum())
         squared_norm = (whole - single) / (count * (count - 1))
         variance = single / count - squared_norm
-        self._squared_norm = KEPT * self._squared_norm + (1 - KEPT) * squared_norm
-        self._variance = KEPT * self._variance + (1 - KEPT) * variance
+        for name, before, now in zip(
+            (SQUARED_NORM, VARIANCE), self._estimates, (squared_norm, variance), strict=True
+        ):
+            self._kept[name] = KEPT * before + (1 - KEPT) * now
 
     def _parts(self, t_B: Tensor | None, count: int) -> dict[int, list[int]]:
         """The rows of each part of the axis that has some; all rows as one where there is no axis."""

@@ -67,7 +67,7 @@ class Watch:
         self._learning_rate = LearningRate(sample)
         self._loader = Loader(workers=train.workers)
         self._averages = Averages(state.averages, sample, first_step=state.step, batch_size=train.batch_size)
-        self._gradients = Gradients(task.axis, task.device)
+        self._gradients = Gradients(task.axis, task.device, state.meter.kept)
         self._checks: list[Check] = [Layers(state.module), self._gradients]
         if isinstance(task, DiffusionTask):
             self._checks += [Scale(task), Conditions(task), Dropping(task)]

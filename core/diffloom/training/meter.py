@@ -14,8 +14,8 @@ from diffloom.kinds import TimeAxis
 from diffloom.training.task import Losses
 
 NONE_YET = -1
-FIGURES, NOTES = "figures/", "notes/"
-"""Before the names of a task's own figures, and of what was noted, among the tensors."""
+FIGURES, NOTES, KEPT = "figures/", "notes/", "kept/"
+"""Before the names of a task's own figures, of what was noted, and of what is kept, among the tensors."""
 BUCKETS = 8
 """Parts of the schedule's axis whose losses are told apart, the cleanest first."""
 
@@ -45,6 +45,8 @@ class Meter:
         self._bucket_counts_K = torch.zeros(BUCKETS, device=device)
         self._figure_sums: dict[str, Tensor] = {}
         self._notes: dict[str, float] = {}
+        self.kept: dict[str, float] = {}
+        """What those who note figures remember from one to the next, by name; rows do not hold it, checkpoints do."""
         self._bad_step = torch.full((), NONE_YET, device=device)
         self._count = 0
 
@@ -114,8 +116,9 @@ class Meter:
             "count": torch.tensor(self._count),
             **{f"{FIGURES}{name}": total.clone() for name, total in self._figure_sums.items()},
             **{
-                f"{NOTES}{name}": torch.tensor(value, dtype=torch.float64)
-                for name, value in self._notes.items()
+                f"{prefix}{name}": torch.tensor(value, dtype=torch.float64)
+                for prefix, values in ((NOTES, self._notes), (KEPT, self.kept))
+                for name, value in values.items()
             },
         }
 
@@ -130,9 +133,11 @@ class Meter:
             for name, total in tensors.items()
             if name.startswith(FIGURES)
         }
-        self._notes = {
-            name.removeprefix(NOTES): float(value)
-            for name, value in tensors.items()
-            if name.startswith(NOTES)
-        }
+        for prefix, values in ((NOTES, self._notes), (KEPT, self.kept)):
+            values.clear()
+            values |= {
+                name.removeprefix(prefix): float(value)
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
         self._count = int(tensors["count"])

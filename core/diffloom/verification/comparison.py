@@ -15,10 +15,7 @@ from diffloom.checkpoint import Checkpoint
 from diffloom.training.saving import FEED
 
 TIMES = frozenset({"data_wait", "images_per_second", "seconds"})
-ESTIMATES = frozenset({"noise_scale"})
-"""The sentinel's: means over its looks since the process started."""
-UNSHARED = TIMES | ESTIMATES
-"""Figures that a run need not share with one that was never stopped."""
+"""Figures that two runs need not share."""
 FIRST = ("step", "frozen", "weights")
 """Groups that are looked at before the others."""
 
@@ -101,7 +98,7 @@ def compare_files(straight: Path, other: Path, *, name: str) -> Comparison:
 def _rows(path: Path, first_step: int, last_step: int) -> dict[int, dict[str, Any]]:
     rows = map(json.loads, path.read_text().splitlines())
     return {
-        row["step"]: {key: value for key, value in row.items() if key not in UNSHARED}
+        row["step"]: {key: value for key, value in row.items() if key not in TIMES}
         for row in rows
         if first_step <= row["step"] <= last_step
     }
