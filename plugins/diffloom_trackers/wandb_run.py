@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ class WandbRun:
                 name=config.run_name or run.folder.resolve().name,
                 entity=config.entity,
                 tags=config.tags or None,
-                mode=config.mode,
+                # wandb reads its environment once in a process; this run's is the one that counts.
+                mode=config.mode or os.environ.get("WANDB_MODE"),
                 config=yaml.safe_load(run.config),
                 allow_val_change=True,  # a resumed run may take more steps
                 dir=str(run.folder),

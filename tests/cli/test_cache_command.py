@@ -104,8 +104,9 @@ def test_half_precision(invoke: Invoke, folder: Path) -> None:
 def test_random_views(invoke: Invoke, folder: Path) -> None:
     told = refused(invoke, "cache", "latent.yaml", "data.flip=true", "-o", "latents")
     assert told == (
-        "error: data: diffloom/image_folder as configured draws another view of an example each time (a flip, a crop), "
-        "and a cache holds what was drawn once; turn that off, or say how many views of each to keep with --views\n"
+        "error: data: diffloom/image_folder as configured draws another view of an example each time (a flip, a crop, "
+        "one of several captions), and a cache holds what was drawn once; turn that off, or say how many views of "
+        "each to keep with --views\n"
     )
     assert not (folder / "latents").exists()
     done = invoke("cache", "latent.yaml", "data.flip=true", "-o", "latents", "--views", "3")

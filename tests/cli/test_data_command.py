@@ -38,6 +38,12 @@ def rows(result: Result) -> dict[str, list[str]]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are as long as they may be, whatever terminal the tests run in."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eight pictures, three of a cat and five of a dog: square, wide, and one that is too small."""
