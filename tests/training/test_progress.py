@@ -40,8 +40,7 @@ def test_elsewhere_two_lines(
 ) -> None:
     resolved, run = config.load(tiny, registry=plugins.registry), tmp_path / "run"
     train(resolved, run, plugins=plugins, device="cpu", progress=for_terminal())
-    began = f"{run}: at step 0 of 20, each batch of 4 in 1 pass of 1 process on cpu"
-    assert capsys.readouterr().err == f"{began}\n{run}: finished after step 20\n"
+    assert capsys.readouterr().err == f"{run}: at step 0 of 20, on cpu\n{run}: finished after step 20\n"
 
 
 def test_python_users_see_nothing(
