@@ -6,12 +6,11 @@ Random numbers are keyed by the step and the example's position, so there is no 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from diffloom.checkpoint import Checkpoint, Header, load_strict, save_checkpoint
+from diffloom.checkpoint import Checkpoint, load_strict
 from diffloom.checkpoint.groups import split
 from diffloom.checkpoint.weights import ema_group
 from diffloom.config.document import Train
@@ -73,10 +72,6 @@ class TrainState:
             **({BESIDE: beside} if beside else {}),
             **({SCALER: scaler} if scaler else {}),
         }
-
-    def save(self, path: Path, *, config: str) -> Header:
-        """Write a checkpoint of weights that are not sharded. Raises CheckpointError."""
-        return save_checkpoint(path, self.groups(), step=self.step, config=config)
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is damaged or of another model."""
