@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 import pytest
+from accelerate import PartialState
 
 from diffloom.cli import main
 from diffloom.training.run_folder import RunFolder
@@ -66,6 +67,7 @@ def begin(works: Sequence[Callable[[], None]], folder: Path) -> list[Begun]:
                 os.environ.update(
                     {key: str(value) for key, value in launched.items()}, MASTER_ADDR="127.0.0.1"
                 )
+            PartialState._reset_state()  # what a test before has left in this process
             os.dup2(os.open(log, os.O_WRONLY), 2)
             sys.stderr = os.fdopen(2, "w", buffering=1)
             os._exit(code_of(work))
