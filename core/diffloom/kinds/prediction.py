@@ -47,6 +47,11 @@ class Prediction(Component):
     needs_counted_times: ClassVar[bool] = False
     """Whether it says something of the time before, which only a schedule of counted times has."""
 
+    @property
+    def data_std(self) -> float:
+        """Standard deviation of x₀ that it is made for: 1, as noise schedules are, unless it says otherwise."""
+        return 1.0
+
     @abstractmethod
     def build(self, *, schedule: NoiseSchedule) -> Conversion:
         """The conversion between the network's output, x₀ and ε; few need to know the schedule."""

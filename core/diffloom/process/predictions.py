@@ -99,3 +99,7 @@ class EDMPrediction(Prediction):
     def build(self, *, schedule: NoiseSchedule) -> Preconditioned:
         """The conversion."""
         return Preconditioned(sigma_data=self.sigma_data)
+
+    @property
+    def data_std(self) -> float:
+        return self.sigma_data

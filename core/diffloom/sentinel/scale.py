@@ -30,7 +30,7 @@ class Scale:
     def judged(self, look: Look) -> Iterator[Alarm]:
         """What all looks together show."""
         document, std = self._task.pipeline.document, self._moments.pooled_std
-        due = getattr(document.prediction, "sigma_data", 1.0)
+        due = document.prediction.data_std
         lowest, highest = LOWEST * min(due, 1.0), HIGHEST * max(due, 1.0)
         each = ", ".join(f"{one:.3g}" for one in self._moments.std)
         if document.space.lossless:
