@@ -17,7 +17,7 @@ def test_a_negative_condition_takes_the_null_one_s_place(small_model: Pipeline) 
 
     def plain(label: object) -> Tensor:
         condition = Condition(class_B=torch.as_tensor(label))
-        return small_model.predict(x_t, torch.full((2,), 600.0), condition)
+        return small_model.network(x_t, torch.full((2,), 600.0), condition)
 
     with torch.no_grad():
         v = plain([7, 7]) + 2.5 * (plain([3, 4]) - plain([7, 7]))
@@ -136,7 +136,7 @@ def test_further_conditions_are_followed_and_told(small_model: Pipeline) -> None
     x_t, t = step.x_t_BCHW, torch.full((2,), step.t)
 
     def v(label: list[int]) -> Tensor:
-        return small_model.predict(x_t, t, Condition(class_B=torch.tensor(label)))
+        return small_model.network(x_t, t, Condition(class_B=torch.tensor(label)))
 
     with torch.no_grad():
         c, u, seven, others = v([3, 4]), v([10, 10]), v([7, 7]), v([1, 2])
@@ -182,7 +182,7 @@ def test_corrections_may_be_given_with_the_call(small_model: Pipeline) -> None:
     x_t, level = mended.x_t_BCHW, mended.level
 
     def x0(label: int) -> Tensor:
-        v = small_model.predict(x_t, torch.full((1,), mended.t), Condition(class_B=torch.tensor([label])))
+        v = small_model.network(x_t, torch.full((1,), mended.t), Condition(class_B=torch.tensor([label])))
         return level.alpha * x_t - level.sigma * v
 
     with torch.no_grad():

@@ -41,7 +41,7 @@ def judge(pipeline: Pipeline, pixels_NHW: NDArray[np.uint8], labels_N: NDArray[n
         condition = pipeline.condition({"label": labels[rows.start : rows.stop]})
 
         def network(x_BCHW: Tensor, t_B: Tensor) -> Tensor:
-            return pipeline.predict(x_BCHW, t_B, condition)  # noqa: B023 (called before the next turn)
+            return pipeline.network(x_BCHW, t_B, condition)  # noqa: B023 (called before the next turn)
 
         costs.append(
             loss(

@@ -13,6 +13,7 @@ from diffloom.building import built
 from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
+from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks
 from diffloom.kinds import Codec, Conversion, Encoder, NoiseSchedule, Walk
 from diffloom.plugins import load_registry
 from diffloom.process import CLEAN, Draws, Level, Process
@@ -36,6 +37,7 @@ class Assembled:
     """Where `sampler="ddim"` is looked up."""
     weights_digest: str | None = None
     """Digest of the checkpoint's weights; None for weights that were never saved."""
+    _ready: ReadyNetworks = field(default_factory=ReadyNetworks, repr=False, compare=False)
 
     @property
     def backbone(self) -> nn.Module:
@@ -91,28 +93,13 @@ class Assembled:
         return self.conditioning.encode_for_training(raw, draws, device=self.device)
 
     @property
-    def dtype(self) -> torch.dtype:
-        """What the backbone computes in; what goes in is brought to it."""
-        return _dtype(self.backbone)
+    def network(self) -> ReadyNetwork:
+        """The network as it is, in its own weights and type: what is trained and judged."""
+        return ReadyNetwork(self.backbone, Compute(dtype=_dtype(self.backbone)))
 
-    def prepare(self, condition: Condition) -> Condition:
-        """The condition with what the backbone computes of it alone, where it does so: once for all steps."""
-        condition = self._cast(condition)
-        prepare = getattr(self.backbone, "prepare", None)
-        return condition if prepare is None else cast(Condition, prepare(condition))
-
-    def predict(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
-        """The network's raw output."""
-        output = self.backbone(x_BCHW.to(self.dtype), t_B, self._cast(condition))
-        assert isinstance(output, Tensor)
-        return output
-
-    def _cast(self, condition: Condition) -> Condition:
-        """In the backbone's type; the condition itself, with its memory, where it is already."""
-        dtype = self.dtype
-        if all(slot.dtype == dtype for slot in condition.filled().values() if slot.is_floating_point()):
-            return condition
-        return condition.map(lambda slot: slot.to(dtype) if slot.is_floating_point() else slot)
+    def ready(self, sampling: Sampling) -> ReadyNetwork:
+        """The network as it draws samples here."""
+        return self._ready.of(self.backbone, precision=sampling.precision)
 
     @torch.no_grad()
     def encode(self, images_BCHW: Tensor) -> Tensor:

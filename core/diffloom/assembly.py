@@ -7,6 +7,7 @@ from torch import nn
 
 from diffloom.building import built
 from diffloom.config.document import Document
+from diffloom.nn import attend_with
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
 from diffloom.process import Process, keyed_generator
@@ -40,9 +41,11 @@ def assemble(document: Document, *, seed: int = 0, registry: Registry | None = N
     if (bind := getattr(backbone, "bind", None)) is not None:
         built("backbone", bind, process=process)
     learned = {"schedule": schedule} if isinstance(schedule, nn.Module) else {}
+    module = nn.ModuleDict({"space": space, "conditioners": conditioners, "backbone": backbone, **learned})
+    attend_with(module, built("attention", document.attention.build))
     pipeline = Pipeline(
         document=document,
-        module=nn.ModuleDict({"space": space, "conditioners": conditioners, "backbone": backbone, **learned}),
+        module=module,
         process=process,
         registry=registry or load_registry(),
     )

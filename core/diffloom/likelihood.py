@@ -96,8 +96,8 @@ def _chain(pipeline: Pipeline, steps: int | None) -> tuple[Level, ...]:
 def _plain(pipeline: Pipeline, condition: Condition) -> Callable[[Tensor, Level], Denoised]:
     """The model's denoiser, a function of x_t alone: a self-conditioned network is shown zeros at every level."""
     document = pipeline.document
-    denoise = denoiser(pipeline.predict, pipeline.prediction, learned_variance=document.variance.learned)
-    prepared = pipeline.prepare(condition)
+    denoise = denoiser(pipeline.network, pipeline.prediction, learned_variance=document.variance.learned)
+    prepared = pipeline.network.prepare(condition)
 
     def plain(x_BCHW: Tensor, level: Level) -> Denoised:
         estimate_BCHW = torch.zeros_like(x_BCHW) if document.backbone.self_conditioning else None

@@ -99,18 +99,18 @@ class SamplingPlan:
         A new one for each walk, as guidance may remember what it saw.
         """
         pipeline, device = self.pipeline, self.pipeline.device
+        network = pipeline.ready(self.section)
+        times = [level.t for level in pipeline.levels(self.section) if not level.is_clean]
         plain = torch.no_grad()(
-            denoiser(
-                pipeline.predict,
-                pipeline.prediction,
-                learned_variance=pipeline.document.variance.learned,
-            )
+            denoiser(network, pipeline.prediction, learned_variance=pipeline.document.variance.learned)
         )
         model = Model(
             under=under(
-                plain, pipeline.prepare, self_conditioning=pipeline.document.backbone.self_conditioning
+                plain,
+                lambda condition: network.prepare(condition, times),
+                self_conditioning=pipeline.document.backbone.self_conditioning,
             ),
-            backbone=pipeline.backbone,
+            backbone=network.module,
             schedule=pipeline.schedule,
             space=pipeline.module["space"],
             space_shape=pipeline.document.space_info.shape,

@@ -44,10 +44,10 @@ class AutoGuide:
                     f"autoguidance: the weaker model is told {name!r} by a conditioner that the model does not have"
                 )
         weaker.to(next((p.device for p in model.backbone.parameters()), torch.device("cpu")))
-        plain = denoiser(weaker.predict, weaker.prediction, learned_variance=weaker.document.variance.learned)
+        plain = denoiser(weaker.network, weaker.prediction, learned_variance=weaker.document.variance.learned)
         condition = weaker.condition({name: aims.raw[name] for name in weaker.document.conditioners})
         estimates = weaker.document.backbone.self_conditioning
-        known = under(torch.no_grad()(plain), weaker.prepare, self_conditioning=estimates)(condition)
+        known = under(torch.no_grad()(plain), weaker.network.prepare, self_conditioning=estimates)(condition)
         return (AutoPull(self.strength, View(aims.condition, known), model),)
 
 

@@ -148,7 +148,7 @@ class Network(nn.Module):
         self.norm = nn.GroupNorm(norm_groups, width, eps=norm_eps)
         self.leave = zeroed(nn.Conv2d(width, out_channels, 3, padding=1))
 
-    def prepare(self, condition: Condition) -> Condition:
+    def prepare(self, condition: Condition, *, times: Sequence[float] = ()) -> Condition:
         """The condition with the keys and values of its tokens for every layer that reads them, to be computed once.
 
         `forward` gives the same with it as without. Weights that change afterwards make it stale.

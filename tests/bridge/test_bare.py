@@ -147,7 +147,7 @@ def test_of_other_times_than_1000_it_must_be_said_how_the_network_was_shown_them
     }
     x_BCHW = torch.randn(2, *pipes["true"].document.space_info.shape)
     shown = {
-        said: pipe.predict(x_BCHW, torch.full((2,), t), Condition())
+        said: pipe.network(x_BCHW, torch.full((2,), t), Condition())
         for (said, pipe), t in zip(pipes.items(), (2000.0, 500.0), strict=True)
     }
     torch.testing.assert_close(shown["true"], shown["false"], rtol=0, atol=1e-6)

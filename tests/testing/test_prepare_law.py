@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +48,7 @@ class Net(nn.Module):
         weight_BL1 = condition.mask_BL.to(values_BLD.dtype)[..., None]
         return (values_BLD * weight_BL1).sum(1) / weight_BL1.sum(1)
 
-    def prepare(self, condition: Condition) -> Any:
+    def prepare(self, condition: Condition, *, times: Sequence[float] = ()) -> Any:
         mean = self.mean(condition)
         if self.mistake == "keeps it in the module":
             self.kept = mean

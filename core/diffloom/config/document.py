@@ -9,7 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from diffloom.config.buckets import Buckets
 from diffloom.kinds import (
     EMA,
+    Attention,
     Backbone,
+    Caching,
     Conditioner,
     ConditionInfo,
     Correction,
@@ -77,6 +79,16 @@ class Sampling(Section):
     """Steers the samples; null is the plain conditional model."""
     corrections: tuple[Correction, ...] = ()
     """Mend the guided prediction, one after another, before it is clipped."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """What networks compute in; the solver, norms' statistics and the last layer stay in float32. `fp32` is exact.
+    `auto` is fp32 but for large networks on devices that were measured to compute faster in bf16; the recipe of a
+    picture says which it was."""
+    compile: bool = False
+    """Compile each block with torch.compile; its rounding differs a little."""
+    caching: Caching | None = None
+    """Remember parts of the network from level to level; null computes all of it at each."""
+    offload: bool = False
+    """Keep on the device only what works: text encoders, the network and the decoder are moved there in turn."""
 
 
 class Sentinel(Section):
@@ -151,6 +163,8 @@ class PictureDocument(Section):
     """The picture's shape."""
     space: Space
     """What becomes of the picture."""
+    attention: Annotated[Attention, Default("auto")]
+    """Who computes attention, in every network."""
 
     @property
     def space_info(self) -> SpaceInfo:

@@ -3,7 +3,9 @@
 Importing this package does not import torch.
 """
 
+from diffloom.kinds.attention import Attention
 from diffloom.kinds.backbone import Backbone
+from diffloom.kinds.caching import Caching, Network
 from diffloom.kinds.component import Component, Default, Section
 from diffloom.kinds.conditioner import Conditioner, Encoder
 from diffloom.kinds.correction import Correct, Correction
@@ -35,6 +37,7 @@ KINDS: dict[str, type[Component]] = {
         Space,
         Conditioner,
         Backbone,
+        Attention,
         Schedule,
         Prediction,
         Variance,
@@ -47,6 +50,7 @@ KINDS: dict[str, type[Component]] = {
         Spacing,
         Guidance,
         Correction,
+        Caching,
         Data,
         Optimizer,
         LRSchedule,
@@ -59,7 +63,9 @@ KINDS: dict[str, type[Component]] = {
 __all__ = [
     "EMA",
     "KINDS",
+    "Attention",
     "Backbone",
+    "Caching",
     "Codec",
     "Component",
     "ConditionInfo",
@@ -81,6 +87,7 @@ __all__ = [
     "LRSchedule",
     "LatentSpace",
     "Loss",
+    "Network",
     "NoiseSchedule",
     "Objective",
     "Optimizer",

@@ -20,9 +20,10 @@ class Backbone(Weighted, Component):
     `diffloom.condition.Condition`. It takes C channels, or 2·C when `self_conditioning` is on: x_t, then the last
     prediction of x₀, zeros at first. It returns C channels, or 2·C when `learn_variance` is on.
 
-    A module may have a method `prepare(condition) -> Condition`, which is called once before a walk and gives the same
-    condition with its `memory` filled: what the network computes of it alone, such as the keys and values of texts.
-    The output is the same with a prepared condition as without. It may have a method `bind(process)`, which is called
+    A module may have a method `prepare(condition, *, times=()) -> Condition`, which is called once before a walk over
+    these times and gives the same condition with its `memory` filled: what the network computes of it and of the times
+    alone, such as the keys and values of texts. The output is the same with a prepared condition as without, and at
+    other times too. It may have a method `bind(process)`, which is called
     once when the model is put together: for a network that is a formula of the schedule and the prediction. It and any
     module inside it may have a method `no_decay() -> Collection[str]`: those of its parameters, by their names in it,
     that weight decay is not for though they have two dimensions or more, such as a table of learned positions.

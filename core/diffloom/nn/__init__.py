@@ -10,7 +10,7 @@ from diffloom.nn.block import Block, blocks
 from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
-from diffloom.nn.kernels import Attention, attending, identity_attention, self_attentions
+from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
 from diffloom.nn.preparation import prepare_training
 from diffloom.nn.resample import Downsample, Upsample, doubled, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
@@ -40,6 +40,7 @@ __all__ = [
     "TokenAttention",
     "TransformerBlock",
     "Upsample",
+    "attend_with",
     "attending",
     "blocks",
     "doubled",

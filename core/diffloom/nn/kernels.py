@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from diffloom.nn.attention import AttentionKernel, SelfAttention
+from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.token_attention import TokenAttention
 
 Attention: TypeAlias = SelfAttention | TokenAttention
@@ -20,6 +20,13 @@ Attention: TypeAlias = SelfAttention | TokenAttention
 def self_attentions(network: nn.Module) -> dict[str, Attention]:
     """Every self-attention of a network that is made of these blocks, by its dotted name, in their order."""
     return {name: layer for name, layer in network.named_modules() if isinstance(layer, Attention)}
+
+
+def attend_with(module: nn.Module, kernel: AttentionKernel) -> None:
+    """Have every attention in a module compute with this kernel, but those that were given one of their own."""
+    for layer in module.modules():
+        if getattr(layer, "kernel", None) is torch_attention:
+            layer.kernel = kernel  # type: ignore[assignment]  # a module of any class that has one
 
 
 @contextmanager

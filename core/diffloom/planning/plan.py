@@ -143,7 +143,7 @@ class _Planning:
         with torch.no_grad():
             nulls = [pipeline.conditioners[name].null(1) for name in pipeline.conditioners]
         condition = Condition.join(nulls)
-        return observed(pipeline.backbone, lambda: pipeline.predict(x_BCHW, t_B, condition))
+        return observed(pipeline.backbone, lambda: pipeline.network(x_BCHW, t_B, condition))
 
     def _autoencoder(self, module: nn.ModuleDict, document: AutoencoderDocument) -> Network:
         codec = cast(TrainableCodec, module["space"])

@@ -133,7 +133,7 @@ class Conditions:
 
         def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
             with look.engine.autocast():
-                output = pipeline.predict(x_t_BCHW, t_B, condition)
+                output = pipeline.network(x_t_BCHW, t_B, condition)
             said.append(output.to(x_t_BCHW.dtype))
             return said[-1]
 

@@ -90,7 +90,7 @@ class Scene:
             raw=asked,
         )
         pipeline = self.pipeline
-        plain = denoiser(pipeline.predict, pipeline.prediction, learned_variance=True)
+        plain = denoiser(pipeline.network, pipeline.prediction, learned_variance=True)
         self.model = Model(
             under=under(torch.no_grad()(plain), self._counted),
             backbone=self.pipeline.backbone,
@@ -107,7 +107,7 @@ class Scene:
 
     def _counted(self, condition: Condition) -> Condition:
         self.conditions += 1
-        return self.pipeline.prepare(condition)
+        return self.pipeline.network.prepare(condition)
 
 
 @lru_cache(maxsize=1)

@@ -75,7 +75,7 @@ class DiffusionTask:
         def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
             times.append(t_B)
             with self.autocast():
-                output = pipeline.predict(x_t_BCHW, t_B, condition)
+                output = pipeline.network(x_t_BCHW, t_B, condition)
             return output.to(x_t_BCHW.dtype)
 
         each_B = self.loss(network, x0_BCHW, process=pipeline.process, draws=draws)

@@ -93,9 +93,9 @@ def test_in_the_pixel_u_net(small_model: Pipeline) -> None:
     (level, _) = small_model.schedule.levels([600])
     layers = [layer for name, layer in self_attentions(small_model.backbone).items() if "middle" in name]
     with torch.no_grad():
-        plain = small_model.predict(x_t, t, condition)
+        plain = small_model.network(x_t, t, condition)
         with attending(layers, identity_attention):
-            blind = small_model.predict(x_t, t, condition)
+            blind = small_model.network(x_t, t, condition)
     assert float((plain - blind).abs().max()) > 1e-3
     x0, _ = small_model.prediction.x0_eps(plain + 2 * (plain - blind), x_t, level.alpha, level.sigma)
     torch.testing.assert_close(found.x0_BCHW, x0.clamp(-1, 1), rtol=1e-4, atol=1e-5)

@@ -101,7 +101,7 @@ def test_a_loss_trains_what_reads_the_estimate() -> None:
         pipe.backbone.leave.weight.normal_(generator=torch.Generator().manual_seed(0))
     loss = pipe.document.objective.build()
     x0 = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    network = lambda x, t: pipe.predict(x, t, Condition())  # noqa: E731
+    network = lambda x, t: pipe.network(x, t, Condition())  # noqa: E731
     loss(network, x0, process=pipe.process, draws=Draws.of(0, range(8))).mean().backward()
     assert bool(pipe.backbone.enter.weight.grad[:, 1].any())
 

@@ -1,0 +1,10 @@
+"""What a network need not compute again at every level of a walk."""
+
+from __future__ import annotations
+
+from diffloom import Registrar, hookimpl
+
+
+@hookimpl
+def diffloom_register(registrar: Registrar) -> None:
+    """Register the ways of remembering."""
