@@ -8,7 +8,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-latent test test-wheel lint fix docs clean
+# What to measure; all of it if nothing is said.
+WORK ?=
+
+.PHONY: help demo demo-latent test test-wheel bench lint fix docs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +27,9 @@ test: $(VENV)/installed-test ## run all the tests: under 20 minutes on two cores
 
 test-wheel: $(VENV)/installed-test ## run the quick tests against the built wheel, not the checkout
 	sh .ci/test-wheel $(BIN)/python $(ARGS)
+
+bench: $(VENV)/installed-dev ## speed and memory beside diffusers: about ten minutes; make bench WORK=sampling_step for one
+	$(BIN)/python -m benchmarks.speed $(WORK)
 
 lint: $(VENV)/installed-dev ## check style and types
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from diffloom.kinds import EMA, LRSchedule, Optimizer
+from diffloom.kinds import EMA, Attention, LRSchedule, Optimizer
 
 
 class Unbuilt(Optimizer):
@@ -79,4 +79,13 @@ class Square(EMA):
         return float((1 - 1 / step) ** (self.gamma + 1))
 
 
-PARTS = [AdamW, Whole, Constant, Falling, Exponential, Square]
+class Auto(Attention):
+    """Whoever can."""
+
+    name = "auto"
+
+    def build(self) -> Any:
+        raise NotImplementedError
+
+
+PARTS = [AdamW, Whole, Constant, Falling, Exponential, Square, Auto]

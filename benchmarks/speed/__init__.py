@@ -1,0 +1,1 @@
+"""diffloom beside diffusers: the same weights, inputs and process, the calls taking turns."""
