@@ -25,7 +25,7 @@ from diffloom.nn import (
     key_dropout,
     prepare_training,
 )
-from diffloom.nn.preparation import compiler_fault
+from diffloom.nn.compilation import compiler_fault
 from diffloom.process import Draws
 
 CPU = torch.device("cpu")
