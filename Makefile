@@ -11,7 +11,7 @@ ARGS ?=
 # What to measure; all of it if nothing is said.
 WORK ?=
 
-.PHONY: help demo demo-latent test test-wheel bench lint fix docs clean
+.PHONY: help demo demo-latent test test-gpu test-wheel bench lint fix docs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +24,9 @@ demo-latent: $(VENV)/installed-demo ## the same in the latents of an autoencoder
 
 test: $(VENV)/installed-test ## run all the tests: under 20 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-gpu: $(VENV)/installed-test ## run the tests that need an NVIDIA GPU
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 test-wheel: $(VENV)/installed-test ## run the quick tests against the built wheel, not the checkout
 	sh .ci/test-wheel $(BIN)/python $(ARGS)
