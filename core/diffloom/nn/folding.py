@@ -1,0 +1,37 @@
+"""A doubling folded into the convolution behind it. Legend: I channels in, O channels out; the digits are sizes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@torch.no_grad()
+def doubling(conv: nn.Conv2d) -> nn.ConvTranspose2d:
+    """One transposed convolution that computes `conv(doubled(x))`, with 4/9 of its operations and half its memory.
+
+    `conv` is 3×3 with stride 1 and padding 1. Where every pixel stands twice in a row, the three taps of the kernel see
+    two pixels: k₀ | k₁ + k₂ left of a pixel's middle, k₀ + k₁ | k₂ right of it. From the small picture's side these are
+    the taps k₂, k₁ + k₂, k₀ + k₁, k₀ of a transposed convolution of stride 2. The sums of taps are rounded once, so
+    the result is the same to rounding, borders included; gradients pass through it as through any layer.
+    """
+    assert (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1)), conv
+    assert (conv.dilation, conv.groups, conv.padding_mode) == ((1, 1), 1, "zeros"), conv
+    weight_OI33 = conv.weight
+    folded = nn.ConvTranspose2d(
+        conv.in_channels,
+        conv.out_channels,
+        4,
+        stride=2,
+        padding=1,
+        bias=conv.bias is not None,
+        device="meta",
+        dtype=weight_OI33.dtype,
+    )
+    taps_IO33 = weight_OI33.double().flip(2, 3).transpose(0, 1)
+    taps_IO43 = functional.pad(taps_IO33, (0, 0, 0, 1)) + functional.pad(taps_IO33, (0, 0, 1, 0))
+    taps_IO44 = functional.pad(taps_IO43, (0, 1)) + functional.pad(taps_IO43, (1, 0))
+    folded.weight = nn.Parameter(taps_IO44.to(weight_OI33.dtype).contiguous(), requires_grad=False)
+    folded.bias = conv.bias
+    return folded.train(conv.training)
