@@ -48,8 +48,8 @@ class SamplingPlan:
     walk: Walk
     own_walk: bool
     """Whether it was given as an object, and not by its configuration."""
-    keys: tuple[tuple[int, int], ...]
-    """(seed, sample id) of each sample."""
+    keys: Sequence[tuple[int, int]]
+    """(seed, sample id) of each sample; a tuple, but where there are very many."""
     raw: Mapping[str, Sequence[Any]]
     """The raw conditions, one for each sample."""
     negative: Mapping[str, Sequence[Any]]
@@ -135,7 +135,7 @@ class SamplingPlan:
 
     def stream(self) -> Iterator[Step]:
         """The walk, step by step, in the pipeline's space."""
-        pipeline, draws = self.pipeline, Draws(self.keys)
+        pipeline, draws = self.pipeline, Draws(tuple(self.keys))
         shape, device = pipeline.document.space_info.shape, pipeline.device
         course = self.course
         x_BCHW = self.start_BCHW
@@ -152,7 +152,7 @@ class SamplingPlan:
         return Course(
             levels=pipeline.levels(self.section),
             denoise=self.denoise,
-            noise=KeyedNoise(Draws(self.keys), shape, device),
+            noise=KeyedNoise(Draws(tuple(self.keys)), shape, device),
             variance=pipeline.process.variance,
             at=pipeline.schedule.level,
             encode=pipeline.encode,
