@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import torch
@@ -53,16 +55,19 @@ def compiler_fault(device: torch.device, backend: Backend = "inductor") -> str |
 def keep_compiled() -> None:
     """Have torch keep what it compiles in the user's cache folder, so that the next process need not compile it.
 
-    Leaves torch's own place where the environment names one (`TORCHINDUCTOR_CACHE_DIR`), and where that folder cannot
-    be written.
+    Leaves things as they are where the user names a place (`TORCHINDUCTOR_CACHE_DIR`), and where that folder cannot be
+    written.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(home).expanduser() / "diffloom" / "compiled"
-    if PLACE in os.environ:
+    named = os.environ.get(PLACE)
+    if named is not None and not _is_temporary(Path(named)):
         return
-    try:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "diffloom" / "compiled"
+    with suppress(OSError):  # then torch's own place will do
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
-    if os.access(folder, os.W_OK):
-        os.environ[PLACE] = str(folder)
+        if os.access(folder, os.W_OK):
+            os.environ[PLACE] = str(folder)
+
+
+def _is_temporary(place: Path) -> bool:
+    """Whether torch has set the variable itself, as it does when it is first imported."""
+    return place.parent == Path(gettempdir()).absolute() and place.name.startswith("torchinductor_")
