@@ -17,6 +17,7 @@ from torch.nn import functional
 from diffloom.condition import Condition
 from diffloom.nn import (
     CrossAttention,
+    Deep,
     Downsample,
     ResidualBlock,
     ScaleShiftResidualBlock,
@@ -160,7 +161,14 @@ class Network(nn.Module):
             condition, memory={reader: reader.remember(condition.tokens_BLD) for reader in readers}
         )
 
-    def forward(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition | None = None) -> Tensor:
+    @property
+    def depths(self) -> int:
+        """How often it can be divided (`diffloom.nn.Deep`): at 1 only the last stack is outside, at most all are."""
+        return self.trunk.depths
+
+    def forward(
+        self, x_BCHW: Tensor, t_B: Tensor, condition: Condition | None = None, *, deep: Deep | None = None
+    ) -> Tensor:
         """t_B are table indices, fractions allowed. Raises ValueError for slots or sizes that do not fit."""
         condition = condition or Condition()
         self._check(x_BCHW, condition)
@@ -172,7 +180,7 @@ class Network(nn.Module):
         if condition.concat_BCHW is not None:
             x_BCHW = torch.cat([x_BCHW, condition.concat_BCHW], dim=1)
         signal = Signal(emb_BE=functional.silu(emb_BE), condition=condition)
-        x_BCHW = self.trunk(self.enter(x_BCHW), signal)
+        x_BCHW = self.trunk(self.enter(x_BCHW), signal, deep)
         out_BCHW: Tensor = self.leave(functional.silu(self.norm(x_BCHW)))
         return out_BCHW
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from diffloom.nn import Signal, Stack
+from diffloom.nn import Deep, Signal, Stack
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,33 @@ class Trunk(nn.Module):
                 self.up.append(stack)
                 width = out
 
-    def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
+    @property
+    def depths(self) -> int:
+        """How often it can be divided: outside depth d are the d last stacks up, and d − 1 first stacks down."""
+        return len(self.up)
+
+    def forward(self, x_BCHW: Tensor, signal: Signal, deep: Deep | None = None) -> Tensor:
+        """The inside of `deep.depth` is `deep`'s to compute; without it everything is inside of a depth of 1."""
+        depth = 1 if deep is None else deep.depth
+        down, up = list(self.down), list(self.up)
         skips = [x_BCHW]
-        for stack in self.down:
-            x_BCHW = stack(x_BCHW, signal)
-            skips.append(x_BCHW)
+        for stack in down[: depth - 1]:
+            skips.append(x_BCHW := stack(x_BCHW, signal))
+        inside = partial(self._inside, x_BCHW, signal, down[depth - 1 :], up[:-depth])
+        x_BCHW = inside() if deep is None else deep(inside)
+        for stack in up[-depth:]:
+            x_BCHW = stack(torch.cat([x_BCHW, skips.pop()], dim=1), signal)
+        return x_BCHW
+
+    def _inside(
+        self, x_BCHW: Tensor, signal: Signal, down: Sequence[nn.Module], up: Sequence[nn.Module]
+    ) -> Tensor:
+        """Down these stacks, the middle, up those."""
+        skips = []
+        for stack in down:
+            skips.append(x_BCHW := stack(x_BCHW, signal))
         x_BCHW = self.middle(x_BCHW, signal)
-        for stack in self.up:
+        for stack in up:
             x_BCHW = stack(torch.cat([x_BCHW, skips.pop()], dim=1), signal)
         return x_BCHW
 

@@ -5,7 +5,7 @@ Importing this package does not import torch.
 
 from diffloom.kinds.attention import Attention
 from diffloom.kinds.backbone import Backbone
-from diffloom.kinds.caching import Caching, Network
+from diffloom.kinds.caching import Caching, Network, Remembering
 from diffloom.kinds.component import Component, Default, Section
 from diffloom.kinds.conditioner import Conditioner, Encoder
 from diffloom.kinds.correction import Correct, Correction
@@ -98,6 +98,7 @@ __all__ = [
     "Prediction",
     "Pull",
     "Reconstruction",
+    "Remembering",
     "ReverseVariance",
     "Sampler",
     "Scale",

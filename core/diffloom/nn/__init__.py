@@ -7,7 +7,9 @@ way to condition, attend or change resolution is another block, never a flag of 
 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.block import Block, blocks
+from diffloom.nn.deep import Deep
 from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
+from diffloom.nn.folding import doubling
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
@@ -27,6 +29,7 @@ __all__ = [
     "AttentionKernel",
     "Block",
     "CrossAttention",
+    "Deep",
     "Downsample",
     "Dropout",
     "ResidualBlock",
@@ -44,6 +47,7 @@ __all__ = [
     "attending",
     "blocks",
     "doubled",
+    "doubling",
     "halved",
     "identity_attention",
     "key_dropout",
