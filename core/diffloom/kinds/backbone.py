@@ -23,12 +23,12 @@ class Backbone(Weighted, Component):
     A module may have a method `prepare(condition, *, times=()) -> Condition`, which is called once before a walk over
     these times and gives the same condition with its `memory` filled: what the network computes of it and of the times
     alone, such as the keys and values of texts. The output is the same with a prepared condition as without, and at
-    other times too. It may have an attribute `depths: int` and take an argument `deep`, by name, where it can be divided
-    in an outside and an inside that need not be computed at every call: `diffloom.nn.Deep` says how. It may have a
-    method `bind(process)`, which is called once when the model is put together: for a network that is a formula of the
-    schedule and the prediction. It and any module inside it may have a method `no_decay() -> Collection[str]`: those of
-    its parameters, by their names in it, that weight decay is not for though they have two dimensions or more, such as
-    a table of learned positions.
+    other times too. It may have an attribute `depths: int` and take an argument `deep`, by name, where it can be
+    divided in an outside and an inside that need not be computed at every call: `diffloom.nn.Deep` says how. It may
+    have a method `bind(process)`, which is called once when the model is put together: for a network that is a formula
+    of the schedule and the prediction. It and any module inside it may have a method `no_decay() -> Collection[str]`:
+    those of its parameters, by their names in it, that weight decay is not for though they have two dimensions or more,
+    such as a table of learned positions.
     """
 
     kind: ClassVar[str] = "backbone"

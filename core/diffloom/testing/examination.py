@@ -14,6 +14,7 @@ from diffloom.plugins import load_plugins
 from diffloom.registry import did_you_mean
 from diffloom.testing import (
     backbone,
+    caching,
     conditioner,
     correction,
     criterion,
@@ -55,6 +56,7 @@ LAWS: dict[str, tuple[Check, ...]] = {
     "spacing": spacing.CHECKS,
     "guidance": guidance.CHECKS,
     "correction": correction.CHECKS,
+    "caching": caching.CHECKS,
     "data": data.CHECKS,
     "optimizer": optimizer.CHECKS,
     "lr_schedule": lr_schedule.CHECKS,
