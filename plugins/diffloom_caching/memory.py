@@ -31,7 +31,7 @@ class RememberingNetwork:
     everything; the others, up to the next such level, take the inside from the last that did. So it is the time that
     decides, never how often the network was called: both evaluations of a step of second order are treated as their
     levels are, a condition that is left out for some levels never returns to features from before them, and samplers
-    that go back up, to fresh noise, compute anew.
+    that go back up beyond what is known compute anew.
     """
 
     def __init__(
