@@ -50,7 +50,7 @@ def test_a_condition_that_training_never_dropped_stands_on_both_sides(small_mode
 def test_the_backbone_prepares_the_conditions_once(small_model: Pipeline) -> None:
     seen: list[Condition] = []
     backbone = small_model.backbone
-    backbone.prepare = lambda condition: (seen.append(condition), condition)[1]  # type: ignore[assignment]
+    backbone.prepare = lambda condition, times: (seen.append(condition), condition)[1]  # type: ignore[assignment]
     try:
         small_model.sample(label=[3, 4, 5], steps=5, guidance=2.0, batch_size=2)
     finally:

@@ -14,6 +14,7 @@ from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
 from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks
+from diffloom.inference.compute import own_type
 from diffloom.kinds import Codec, Conversion, Encoder, NoiseSchedule, Walk
 from diffloom.plugins import load_registry
 from diffloom.process import CLEAN, Draws, Level, Process
@@ -81,6 +82,7 @@ class Assembled:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights; returns the model itself."""
+        self._ready.forget()
         self.module.to(device)
         return self
 
@@ -95,11 +97,15 @@ class Assembled:
     @property
     def network(self) -> ReadyNetwork:
         """The network as it is, in its own weights and type: what is trained and judged."""
-        return ReadyNetwork(self.backbone, Compute(dtype=_dtype(self.backbone)))
+        return ReadyNetwork(self.backbone, Compute(dtype=own_type(self.backbone)))
 
     def ready(self, sampling: Sampling) -> ReadyNetwork:
-        """The network as it draws samples here."""
+        """The network as it draws samples here. Its copy stays until weights change, it is moved, or `forget_ready`."""
         return self._ready.of(self.backbone, precision=sampling.precision)
+
+    def forget_ready(self) -> None:
+        """Give free what copies of the weights, made ready to draw samples, take; the next sample makes them again."""
+        self._ready.forget()
 
     @torch.no_grad()
     def encode(self, images_BCHW: Tensor) -> Tensor:

@@ -11,14 +11,19 @@ import diffloom
 from diffloom import config
 from diffloom.conditioning import Raw
 from diffloom.config.plain import components, plain
+from diffloom.inference import chosen_compute
 
 if TYPE_CHECKING:
     from diffloom.sampling import SamplingPlan
 
 
 def recipe_of(plan: SamplingPlan) -> dict[str, Any]:
-    """The recipe; of a walk, a guidance or a start given as an object, without a configuration, it says what it was."""
+    """The recipe; of a walk, a guidance or a start given as an object, without a configuration, it says what it was.
+
+    `computed` tells on what and in what; the same `sampling` elsewhere computes in the same type.
+    """
     document = plan.pipeline.document
+    compute = chosen_compute(plan.section.precision, plan.pipeline.backbone)
 
     def recorded(raw: Raw) -> dict[str, list[Any]]:
         return {
@@ -32,8 +37,14 @@ def recipe_of(plan: SamplingPlan) -> dict[str, Any]:
         "weights": plan.pipeline.weights_digest,
         "seeds": [list(key) for key in plan.keys],
         "sampling": plain(plan.section)
+        | {"precision": compute.precision}  # what `auto` was, so that it is the same elsewhere
         | ({"sampler": repr(plan.walk)} if plan.own_walk else {})
         | ({"guidance": repr(plan.own_guide)} if plan.own_guide else {}),
+        "computed": {
+            "device": plan.pipeline.device.type,
+            "dtype": str(compute.dtype).removeprefix("torch."),
+            "attention": document.attention.canonical,
+        },
         "conditions": recorded(plan.raw),
     }
     if plan.negative:

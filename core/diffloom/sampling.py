@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from diffloom import config
+from diffloom.condition import Condition
 from diffloom.config.document import Document, Sampling
 from diffloom.config.plain import plain
 from diffloom.errors import DiffloomError
+from diffloom.inference import WalkNetwork
+from diffloom.inversion import Inversion
 from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.process import (
     Aims,
@@ -99,18 +102,28 @@ class SamplingPlan:
         A new one for each walk, as guidance may remember what it saw.
         """
         pipeline, device = self.pipeline, self.pipeline.device
-        network = pipeline.ready(self.section)
-        times = [level.t for level in pipeline.levels(self.section) if not level.is_clean]
-        plain = torch.no_grad()(
-            denoiser(network, pipeline.prediction, learned_variance=pipeline.document.variance.learned)
+        ready = pipeline.ready(self.section)
+        network = WalkNetwork(
+            ready,
+            times=[level.t for level in pipeline.levels(self.section) if not level.is_clean],
+            # A fixed point is where the whole network says the same again.
+            caching=None if isinstance(self.walk, Inversion) else self.section.caching,
         )
+
+        @torch.no_grad()
+        def plain(x_BCHW: Tensor, level: Level, condition: Condition, *estimate: Tensor) -> Denoised:
+            at_level = denoiser(
+                network.at(level.t, condition),
+                pipeline.prediction,
+                learned_variance=pipeline.document.variance.learned,
+            )
+            return at_level(x_BCHW, level, condition, *estimate)
+
         model = Model(
             under=under(
-                plain,
-                lambda condition: network.prepare(condition, times),
-                self_conditioning=pipeline.document.backbone.self_conditioning,
+                plain, network.prepare, self_conditioning=pipeline.document.backbone.self_conditioning
             ),
-            backbone=network.module,
+            backbone=ready.module,
             schedule=pipeline.schedule,
             space=pipeline.module["space"],
             space_shape=pipeline.document.space_info.shape,

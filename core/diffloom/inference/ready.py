@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.inference.compute import Compute, chosen_compute
+from diffloom.inference.compute import Compute, Precision, chosen_compute
 from diffloom.inference.prepared import prepared
+from diffloom.inference.products import products
+from diffloom.inference.snapshot import Snapshot
+from diffloom.kinds import Network
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class ReadyNetwork:
 
     module: nn.Module
     compute: Compute
+    instead: Network | None = None
+    """What is called in the module's place."""
 
     def prepare(self, condition: Condition, times: Sequence[float] = ()) -> Condition:
         """The condition with what the network computes of it and of the walk's times alone: once for all steps."""
@@ -27,8 +34,11 @@ class ReadyNetwork:
         return condition if prepare is None else cast(Condition, prepare(condition, times=times))
 
     def __call__(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
-        """The network's raw output, in what the network computes in."""
-        output = self.module(x_BCHW.to(self.compute.dtype), t_B, self._cast(condition))
+        """The network's raw output, in what the network computes in; its last layer's may be float32."""
+        layout = torch.channels_last if self.compute.channels_last else torch.preserve_format
+        x_BCHW = x_BCHW.to(self.compute.dtype, memory_format=layout)
+        with products(tf32=self.compute.tf32):
+            output = (self.instead or self.module)(x_BCHW, t_B, self._cast(condition))
         assert isinstance(output, Tensor)
         return output
 
@@ -42,22 +52,33 @@ class ReadyNetwork:
 
 @dataclass
 class ReadyNetworks:
-    """What was made ready of one network, made anew where its weights have changed."""
+    """What was made ready of a network, made anew where that is no longer the same. Threads may share it."""
 
-    _kept: dict[Any, tuple[Any, ReadyNetwork]] = field(default_factory=dict)
+    _kept: tuple[Compute, Snapshot, ReadyNetwork] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, network: nn.Module, *, precision: Any) -> ReadyNetwork:
-        """The network, ready to compute in this precision."""
-        compute = chosen_compute(precision, network)
-        state = _state(network)
-        known, ready = self._kept.get(compute, (None, None))
-        if ready is None or known != state:
-            ready = ReadyNetwork(prepared(network, compute), compute)
-            self._kept = {compute: (state, ready)}  # one at a time: each may be as large as the network
-        return ready
+    def of(
+        self, network: nn.Module, *, precision: Precision, device: torch.device | None = None
+    ) -> ReadyNetwork:
+        """The network, ready to compute in this precision: on a device, or where it is.
 
+        One copy is kept, which may be as large as the network: it goes before another is made.
+        """
+        compute = chosen_compute(precision, network, device=device)
+        with self._lock:
+            if self._kept is not None:
+                made_for, snapshot, ready = self._kept
+                if made_for == compute and snapshot.is_of(network):
+                    return ready
+                self._kept = None
+                del ready
+            module = prepared(network, compute)
+            ready = ReadyNetwork(module, compute)
+            if module is not network:
+                self._kept = (compute, Snapshot(network), ready)
+            return ready
 
-def _state(network: nn.Module) -> tuple[Any, ...]:
-    """What changes where a weight does: where each lies, and how often it was written to."""
-    weights = (*network.parameters(), *network.buffers())
-    return (id(network), *((weight.data_ptr(), weight._version) for weight in weights))
+    def forget(self) -> None:
+        """Give the memory of what was made ready free."""
+        with self._lock:
+            self._kept = None

@@ -1,0 +1,140 @@
+"""How much faster this device computes in bf16: measured once, and remembered for the next process.
+
+No flag of a processor tells it: there are some with instructions for bf16 that convolve at half the speed of float32.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import torch
+from torch import Tensor, nn
+
+logger = logging.getLogger("diffloom")
+ROUNDS = 5
+"""Of which the fastest counts: whatever else the machine does makes a round slower, never faster."""
+_known: dict[str, Gains] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Gains:
+    """The time of float32 by that of bf16; 0 where bf16 cannot be computed."""
+
+    convolution: float
+    """Of 3×3 convolutions."""
+    product: float
+    """Of matrix products."""
+
+
+def gains(device: torch.device) -> Gains:
+    """The device's gains: the same in every process of this user, on this machine, with this release of torch.
+
+    They are in the user's cache folder; where that cannot be read or written, every process measures anew.
+    """
+    key = f"{_name(device)}; torch {torch.__version__}; {torch.get_num_threads()} threads"
+    with _lock:
+        if key not in _known:
+            path = _folder() / f"{sha256(key.encode()).hexdigest()[:16]}.json"
+            _known[key] = _read(path, key) or _first_written(path, key, measured(device))
+        return _known[key]
+
+
+@torch.no_grad()
+def measured(device: torch.device) -> Gains:
+    """Measure them, in a few tens of milliseconds."""
+    many = 64 if device.type == "cuda" else 4  # a GPU is not busy with less
+    x_BCHW = torch.ones(many, 128, 32, 32, device=device)
+    x_BCHW = x_BCHW.to(memory_format=torch.channels_last)  # convolutions follow the layout of what enters
+    conv = nn.Conv2d(128, 128, 3, padding=1, device=device)
+    x_NK = torch.ones(256 * many, 512, device=device)
+    linear = nn.Linear(512, 512, device=device)
+    return Gains(convolution=_gain(conv, x_BCHW), product=_gain(linear, x_NK))
+
+
+def _gain(layer: nn.Module, x: Tensor) -> float:
+    """The layer's time in float32 by its time in bf16, the rounds of both in turns."""
+    exact = _seconds_of(layer, x)
+    try:
+        half = _seconds_of(copy.deepcopy(layer).bfloat16(), x.bfloat16())
+        half()
+    except (RuntimeError, NotImplementedError) as error:
+        logger.debug("bf16 cannot be computed on %s: %s", x.device, error)
+        return 0.0
+    exact()
+    rounds = [(exact(), half()) for _ in range(ROUNDS)]
+    return min(one for one, _ in rounds) / min(other for _, other in rounds)
+
+
+def _seconds_of(layer: nn.Module, x: Tensor) -> Callable[[], float]:
+    def seconds() -> float:
+        if x.device.type == "cuda":
+            torch.cuda.synchronize(x.device)
+        began = time.perf_counter()
+        layer(x)
+        if x.device.type == "cuda":
+            torch.cuda.synchronize(x.device)
+        return time.perf_counter() - began
+
+    return seconds
+
+
+def _name(device: torch.device) -> str:
+    """What the device is."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "diffloom" / "gains"
+
+
+def _read(path: Path, key: str) -> Gains | None:
+    """What is there of this very key; None for a file that is not there, not whole or not ours."""
+    try:
+        found = json.loads(path.read_text())
+        if found["key"] != key:
+            return None
+        return Gains(convolution=float(found["convolution"]), product=float(found["product"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.debug("%s: cannot be read, so bf16 is measured anew: %s", path, error)
+        return None
+
+
+def _first_written(path: Path, key: str, found: Gains) -> Gains:
+    """Keep what was found, whole or not at all; of processes that measured at once the first is right for all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(json.dumps({"key": key, **asdict(found)}))
+        try:
+            if _read(path, key) is None:
+                path.unlink(missing_ok=True)  # of no use to anybody
+            os.link(file.name, path)
+        except FileExistsError:
+            return _read(path, key) or found
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+    except OSError as error:
+        logger.debug("%s: cannot be written, so every process measures bf16 anew: %s", path, error)
+    return found
