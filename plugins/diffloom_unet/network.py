@@ -5,7 +5,7 @@ Legend: B batch, C channels, H height, W width, D width of vectors or tokens, L 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypedDict
@@ -160,6 +160,10 @@ class Network(nn.Module):
         return replace(
             condition, memory={reader: reader.remember(condition.tokens_BLD) for reader in readers}
         )
+
+    def keeps_float32(self) -> Collection[str]:
+        """In half precision too: what the last convolution rounds is rounded in every prediction."""
+        return ("leave",)
 
     @property
     def depths(self) -> int:

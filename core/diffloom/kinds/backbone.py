@@ -28,7 +28,9 @@ class Backbone(Weighted, Component):
     have a method `bind(process)`, which is called once when the model is put together: for a network that is a formula
     of the schedule and the prediction. It and any module inside it may have a method `no_decay() -> Collection[str]`:
     those of its parameters, by their names in it, that weight decay is not for though they have two dimensions or more,
-    such as a table of learned positions.
+    such as a table of learned positions. Likewise `keeps_float32() -> Collection[str]` names parts that stay in float32
+    where the network draws samples in half precision, and `for_inference() -> nn.Module` gives a form of the module
+    that computes the same from the same weights faster, for samples alone: `diffloom.inference` says when.
     """
 
     kind: ClassVar[str] = "backbone"
