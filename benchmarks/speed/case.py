@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -30,5 +31,7 @@ class Case:
     """How often each arm takes its turn; the first turns, which warm up, are not counted."""
     calls: int = 1
     """Calls in a turn, for work that is over before a clock can tell."""
+    clock: Literal["process", "children"] = "process"
+    """Whose CPU time is the work's: this process's, or that of the processes that a call starts and waits for."""
     target: str = ""
     """What was asked for, in words: `fp32 ≥ 1.12×`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import time
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -23,7 +24,8 @@ class Figures:
     spread: tuple[float, float]
     """Lower and upper quartile of the ratios."""
     seconds: float
-    """Median on the clock that ratios are made of: the process's CPU time, all threads together; on CUDA the wall's."""
+    """Median on the clock that ratios are made of: the CPU time of the case's clock, all threads together; on CUDA the
+    wall's."""
     wall_seconds: float
     difference: float | None
     """Largest difference from the peer's output, in standard deviations of that; None where nothing is comparable."""
@@ -39,8 +41,8 @@ def measured(case: Case, device: torch.device) -> list[Figures]:
     for turn in range(case.rounds):
         order = arms if turn % 2 else arms[::-1]  # whoever comes second finds other caches
         for arm in order:
-            turns[arm.name].append(_timed(arm, case.calls, device))
-    clock = 1 if device.type == "cuda" else 0
+            turns[arm.name].append(_timed(arm, case, device))
+    clock = 1 if device.type == "cuda" and case.clock == "process" else 0
     found = []
     for arm in arms:
         times = [times[clock] for times in turns[arm.name]]
@@ -56,20 +58,27 @@ def measured(case: Case, device: torch.device) -> list[Figures]:
                 seconds=median(times),
                 wall_seconds=median(wall for _, wall in turns[arm.name]),
                 difference=_difference(outputs[case.peer.name], outputs[arm.name]),
-                peak_mib=_peak(arm, device),
+                peak_mib=_peak(arm, device) if case.clock == "process" else None,
             )
         )
     return found
 
 
-def _timed(arm: Arm, calls: int, device: torch.device) -> tuple[float, float]:
+def _timed(arm: Arm, case: Case, device: torch.device) -> tuple[float, float]:
     """CPU and wall seconds of one call."""
     _wait(device)
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in range(calls):
+    cpu_time = time.process_time if case.clock == "process" else _children_time
+    cpu, wall = cpu_time(), time.perf_counter()
+    for _ in range(case.calls):
         arm.call()
     _wait(device)
-    return (time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls
+    return (cpu_time() - cpu) / case.calls, (time.perf_counter() - wall) / case.calls
+
+
+def _children_time() -> float:
+    """CPU seconds of all processes that this one has started and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _wait(device: torch.device) -> None:

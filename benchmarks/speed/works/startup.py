@@ -1,0 +1,57 @@
+"""From nothing to a model: whole processes, as someone at a command line waits for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from benchmarks.speed.case import Arm, Case
+from benchmarks.speed.works.sampling_step import CIFAR
+
+OURS: Mapping[str, Any] = {
+    "image": {"size": 32, "channels": 3},
+    "backbone": {"type": "unet", "channels": [128, 256, 256, 256], "attention_resolutions": [16]},
+    "schedule": {"type": "linear", "steps": 1000},
+    "prediction": "epsilon",
+    "sampling": {"sampler": "ddim", "steps": 50},
+}
+"""The network that `CIFAR` is for diffusers."""
+
+
+def cases(device: torch.device) -> Iterator[Case]:
+    """Imports, the network of 35.7 million weights, and help; beside them bare torch, which both sides pay for."""
+    theirs = f"from diffusers import DDPMScheduler, UNet2DModel; UNet2DModel(**{CIFAR!r})"
+    ours = f"import diffloom; diffloom.build({dict(OURS)!r}, device='cpu')"
+    yield Case(
+        "import and build, pixel U-Net 35.7 M",
+        Arm("diffusers", partial(_python, theirs)),
+        [Arm("diffloom", partial(_python, ours)), Arm("torch alone", partial(_python, "import torch"))],
+        rounds=3,
+        clock="children",
+        target="≤ 0.3 s over torch alone",
+    )
+    yield Case(
+        "help",
+        Arm("python alone", partial(_python, "pass")),
+        [
+            Arm("diffloom --help", partial(_run, "-m", "diffloom", "--help")),
+            Arm("diffloom sample --help", partial(_run, "-m", "diffloom", "sample", "--help")),
+            Arm("diffloom train --help", partial(_run, "-m", "diffloom", "train", "--help")),
+        ],
+        rounds=5,
+        clock="children",
+        target="≤ 0.15 s",
+    )
+
+
+def _python(code: str) -> None:
+    _run("-c", code)
+
+
+def _run(*words: str) -> None:
+    """A process of Python's from its beginning to its end."""
+    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
