@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import Block, Signal, zeroed
+from diffloom.nn import Block, Signal, Upsample, doubling, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
+from diffloom_autoencoder.strip_layers import activated, convolved, doubled, projected
+from diffloom_autoencoder.strips import Strips
 
 NORM_EPS = 1e-6
 """Added to the variances that normalisations divide by."""
@@ -22,6 +27,34 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x_BCHW: Tensor, signal: Signal = WHOLE) -> Tensor:
         return super().forward(x_BCHW)
+
+    def in_strips(self, picture: Strips) -> Strips:
+        """The same, strip by strip."""
+        return Strips(convolved(self, picture))
+
+
+class Doubling(Upsample):
+    """Every pixel doubled, then a 3×3 convolution: (B, C, H, W) → (B, C, 2·H, 2·W)."""
+
+    def for_inference(self) -> nn.Module:
+        """The two as one convolution."""
+        return Folded(self.conv)
+
+
+class Folded(Block):
+    """The same from the smaller picture's pixels: 4/9 of the operations, and no doubled picture."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = doubling(conv)
+
+    def forward(self, x_BCHW: Tensor, signal: Signal = WHOLE) -> Tensor:
+        out_BCHW: Tensor = self.conv(x_BCHW)
+        return out_BCHW
+
+    def in_strips(self, picture: Strips) -> Strips:
+        """The same, strip by strip."""
+        return Strips(doubled(self.conv, picture))
 
 
 class PlainResidualBlock(Block):
@@ -41,10 +74,27 @@ class PlainResidualBlock(Block):
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x_BCHW: Tensor, extent: Extent = WHOLE) -> Tensor:
-        h_BCHW = self.conv1(functional.silu(extent.normalise(self.norm1, x_BCHW)))
-        h_BCHW = self.conv2(functional.silu(extent.normalise(self.norm2, h_BCHW)))
+        h_BCHW = self.conv1(_silu(extent.normalise(self.norm1, x_BCHW)))
+        h_BCHW = self.conv2(_silu(extent.normalise(self.norm2, h_BCHW)))
         out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW
         return out_BCHW
+
+    def in_strips(self, picture: Strips) -> Strips:
+        """The same, strip by strip."""
+        enter = activated(self.norm1, picture)
+        h_strips = convolved(self.conv1, picture.kept(), enter)
+        if isinstance(self.shortcut, nn.Conv2d):
+            # Both at once: where channels become fewer, the two take the place of the picture that they are made of.
+            pairs = list(zip(h_strips, projected(self.shortcut, picture), strict=True))
+            h, picture = Strips(h for h, _ in pairs), Strips(beside for _, beside in pairs)
+            del pairs
+        else:
+            h = Strips(h_strips)
+        return Strips(self._added(h, picture))
+
+    def _added(self, h: Strips, beside: Strips) -> Iterator[Tensor]:
+        for h_BCRW in convolved(self.conv2, h, activated(self.norm2, h)):
+            yield h_BCRW.add_(beside.take(h_BCRW.shape[2]))
 
 
 class Head(Block):
@@ -56,5 +106,15 @@ class Head(Block):
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x_BCHW: Tensor, extent: Extent = WHOLE) -> Tensor:
-        out_BCHW: Tensor = self.conv(functional.silu(extent.normalise(self.norm, x_BCHW)))
+        out_BCHW: Tensor = self.conv(_silu(extent.normalise(self.norm, x_BCHW)))
         return out_BCHW
+
+    def in_strips(self, picture: Strips) -> Strips:
+        """The same, strip by strip, and in float32: what a picture is made of is not rounded to half precision."""
+        exact = torch.promote_types(picture.dtype, torch.float32)
+        return Strips(convolved(self.conv, picture, activated(self.norm, picture), dtype=exact))
+
+
+def _silu(x_BCHW: Tensor) -> Tensor:
+    """SiLU of what a normalisation has just made, in its place where no gradient asks for it."""
+    return functional.silu(x_BCHW, inplace=not torch.is_grad_enabled())

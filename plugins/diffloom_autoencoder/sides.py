@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from torch import nn
 
-from diffloom.nn import AttentionKernel, Downsample, SelfAttention, Upsample
-from diffloom_autoencoder.blocks import NORM_EPS, Convolution, Head, PlainResidualBlock
+from diffloom.nn import AttentionKernel, Downsample, SelfAttention
+from diffloom_autoencoder.blocks import NORM_EPS, Convolution, Doubling, Head, PlainResidualBlock
 from diffloom_autoencoder.stage import Side, Stage
 
 
@@ -98,5 +98,5 @@ def decoder(shape: Shape) -> Side:
         if level == 0:
             parts.append(shape.head(width, shape.image_channels))
         stages.append(Stage(*parts, scale=Fraction(1 if level == shape.coarsest else 2)))
-        parts = [Upsample(channels=width)]
+        parts = [Doubling(channels=width)]
     return Side(*stages)

@@ -39,6 +39,9 @@ class Stage(nn.Module):
         """How far a pixel's value is decided, in pixels of the input: one finer pixel for each convolution."""
         finer = max(self.scale, Fraction(1))
         reach = sum(part.kernel_size[0] // 2 for part in self.modules() if isinstance(part, nn.Conv2d))
+        reach += sum(
+            isinstance(part, nn.ConvTranspose2d) for part in self.modules()
+        )  # of 3 pixels, once doubled
         pixels = -(-reach // int(finer))
         return pixels + pixels % self.scale.denominator
 
@@ -103,6 +106,12 @@ class Side(nn.Module):
             if tile is not None:
                 tile = int(tile * stage.scale)
         return x_BCHW
+
+    def for_inference(self) -> nn.Module:
+        """The same where no gradients are wanted, strip by strip."""
+        from diffloom_autoencoder.strip_side import strip_side
+
+        return strip_side(self)
 
     @property
     def last_layer(self) -> Tensor:

@@ -101,7 +101,7 @@ def test_memory_of_windows(
     x_BCHW = torch.randn(1, 4, 32, 32)
     pixels = 4 * x_BCHW[0, 0].numel() * 64
     whole, parts = (peak_bytes(lambda m=m: m.decode(x_BCHW)) / pixels for m in (plain, windowed))
-    assert whole > 3 * 16  # the finest level's input and what is made of it, in floats for each pixel
+    assert whole > 2 * 16  # the finest level's input and what is made of it, in floats for each pixel
     assert parts < whole / 5
     assert parts < peak_bytes(lambda: windowed.decode(x_BCHW[..., :16, :16])) / pixels * 4
     images = torch.randn(1, 3, 256, 256)

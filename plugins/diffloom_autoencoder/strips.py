@@ -1,0 +1,121 @@
+"""A picture as strips, one below another, and what reads them in order.
+
+A network that works strip by strip holds its picture once, not once for every operation: a strip is let go as soon as
+what is made of it is there, and what lies between fits a processor's cache. Legend: B batch, C channels, H height,
+W width, R rows of a strip or a window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+LAST = torch.channels_last
+"""Pixel by pixel, so that a strip is one piece of memory, as convolutions like it."""
+STRIP_BYTES = {"cpu": 4 * 2**20}
+"""Of a strip, by the kind of device: on a CPU as much as stays in its caches, which then take the place of memory."""
+OTHER_STRIP_BYTES = 256 * 2**20
+"""Of a strip on any other device, where small pieces of work would each wait to be launched."""
+
+Filling = Callable[[Tensor, Tensor], object]
+"""Writes what is made of some rows into the second tensor, of the same shape."""
+
+
+def copied(rows_BCRW: Tensor, out_BCRW: Tensor) -> None:
+    """The rows as they are."""
+    out_BCRW.copy_(rows_BCRW)
+
+
+def rows_for(batch: int, channels: int, width: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Rows of a strip."""
+    room = STRIP_BYTES.get(device.type, OTHER_STRIP_BYTES)
+    return max(1, room // max(1, batch * channels * width * dtype.itemsize))
+
+
+class Strips:
+    """A picture (B, C, H, W), its strips from the top. Reading lets them go unless it is told to `keep` them."""
+
+    def __init__(self, strips: Iterable[Tensor]) -> None:
+        self._strips = deque(strips)
+        first = self._strips[0]
+        self.batch, self.channels, _, self.width = first.shape
+        self.height = sum(strip.shape[2] for strip in self._strips)
+        self.dtype, self.device = first.dtype, first.device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self._strips)
+
+    def rows_for(self, channels: int, *, width: int | None = None) -> int:
+        """Rows of a strip of something made of this picture, of so many channels."""
+        return rows_for(self.batch, channels, width or self.width, self.dtype, self.device)
+
+    def kept(self) -> Strips:
+        """The same strips, to be read while this keeps them."""
+        return Strips(self._strips)
+
+    def whole(self) -> Tensor:
+        """The picture in one piece; the strips are let go."""
+        strips = [*self._strips]
+        self._strips.clear()
+        return strips[0] if len(strips) == 1 else torch.cat(strips, dim=2)
+
+    def take(self, rows: int) -> Tensor:
+        """The next rows; no copy where they are one strip."""
+        pieces = list(self._pieces(rows))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
+
+    def fill(self, out_BCRW: Tensor, filling: Filling) -> None:
+        """Write the next rows to `out`, zeros where there are no more."""
+        top = 0
+        for piece_BCRW in self._pieces(out_BCRW.shape[2]):
+            bottom = top + piece_BCRW.shape[2]
+            filling(piece_BCRW, out_BCRW[:, :, top:bottom])
+            top = bottom
+        out_BCRW[:, :, top:].zero_()
+
+    def _pieces(self, rows: int) -> Iterator[Tensor]:
+        while rows and self._strips:
+            strip_BCRW = self._strips.popleft()
+            taken_BCRW, rest_BCRW = strip_BCRW[:, :, :rows], strip_BCRW[:, :, rows:]
+            if rest_BCRW.shape[2]:
+                self._strips.appendleft(rest_BCRW)
+            rows -= taken_BCRW.shape[2]
+            del strip_BCRW, rest_BCRW
+            yield taken_BCRW
+
+
+def windows(
+    picture: Strips,
+    *,
+    rows: int,
+    filling: Filling = copied,
+    size: int = 3,
+    stride: int = 1,
+    edges: tuple[int, int] = (1, 1),
+    dtype: torch.dtype | None = None,
+) -> Iterator[Tensor]:
+    """What a convolution of `size` pixels reads for every `rows` rows of what it gives: (B, C, R, W).
+
+    `edges` are the rows of zeros above and below the picture. A row that two windows share is made once. A window is
+    overwritten by the next. They have the picture's type, or this one.
+    """
+    shared, (above, below) = size - stride, edges
+    given = (picture.height + above + below - size) // stride + 1
+    window_BCRW: Tensor | None = None
+    for top in range(0, given, rows):
+        high = (min(rows, given - top) - 1) * stride + size
+        if window_BCRW is None:
+            shape = (picture.batch, picture.channels, high, picture.width)
+            window_BCRW = torch.empty(
+                shape, dtype=dtype or picture.dtype, device=picture.device, memory_format=LAST
+            )
+            window_BCRW[:, :, :above].zero_()
+            picture.fill(window_BCRW[:, :, above:], filling)
+        else:
+            window_BCRW[:, :, :shared] = window_BCRW[:, :, window_BCRW.shape[2] - shared :].clone()
+            window_BCRW = window_BCRW[:, :, :high]
+            picture.fill(window_BCRW[:, :, shared:], filling)
+        yield window_BCRW
