@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -29,13 +30,22 @@ def images(x_BCHW: Tensor) -> list[Image.Image]:
 
     Raises ValueError for other numbers of channels.
     """
-    bytes_BCHW = ((x_BCHW.detach().double().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
-    channels = bytes_BCHW.shape[1]
+    return [picture(pixels_HWC) for pixels_HWC in eight_bit(x_BCHW)]
+
+
+def eight_bit(x_BCHW: Tensor) -> NDArray[np.uint8]:
+    """Pixels (B, H, W, C) of tensors (B, C, H, W). Values beyond [-1, 1] are clamped."""
+    bytes_BCHW = ((x_BCHW.detach().double().clamp(-1, 1) + 1) * 127.5).round().byte()
+    pixels_BHWC: NDArray[np.uint8] = bytes_BCHW.movedim(1, -1).contiguous().cpu().numpy()
+    return pixels_BHWC
+
+
+def picture(pixels_HWC: NDArray[np.uint8]) -> Image.Image:
+    """The PIL image of such pixels. Raises ValueError unless they have 1 or 3 channels."""
+    channels = pixels_HWC.shape[-1]
     if channels not in (1, 3):
         raise ValueError(f"pictures have 1 or 3 channels, not {channels}")
-    return [
-        Image.fromarray(row[0] if channels == 1 else np.moveaxis(row, 0, -1).copy()) for row in bytes_BCHW
-    ]
+    return Image.fromarray(pixels_HWC[..., 0] if channels == 1 else pixels_HWC)
 
 
 def grid(

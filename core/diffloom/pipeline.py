@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from diffloom.assembled import Assembled
+from diffloom.drawing import Collecting, Share, collection_at
+from diffloom.drawing.batch_size import suited_batch_size
+from diffloom.drawing.fitting import arrived, decoding, drawn, walking
 from diffloom.inversion import Inversion, require_pictures
 from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.output import Output
@@ -83,8 +87,52 @@ class Pipeline(Assembled):
             also=also,
             start_BCHW=start,
         ).plan(self)
-        tensors = [self.decode(_arrival(part.stream(), on_step)).cpu() for part in whole.batches(batch_size)]
-        return Output(tensor=torch.cat(tensors), recipe=whole.recipe)
+        parts = drawn(whole, walking=walking(batch_size), decoding=decoding(), on_step=on_step)
+        return Output(tensor=torch.cat([images_BCHW for _, images_BCHW in parts]), recipe=whole.recipe)
+
+    def batches(
+        self, *, n: int | None = None, batch_size: int | None = None, on_step: Any = None, **asked: Any
+    ) -> Iterator[Output]:
+        """The samples of `sample`, batch by batch, so that no more than one batch of them is ever in memory.
+
+        `asked` is everything else that `sample` takes. Without a `batch_size` it is chosen by the memory that is
+        available; a batch that proves too large comes in parts. What is wrong is told before the first is drawn.
+        """
+        plan = Request.of(asked, count=n).plan(self)
+        size = batch_size or suited_batch_size(plan)
+        parts = drawn(plan, walking=walking(size), decoding=decoding(), on_step=on_step)
+        return (Output(tensor=images_BCHW, recipe=part.recipe) for part, images_BCHW in parts)
+
+    def sample_to(
+        self,
+        target: str | Path,
+        *,
+        n: int | None = None,
+        batch_size: int | None = None,
+        share: Share | None = None,
+        on_step: Any = None,
+        on_images: Callable[[int, bool], object] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        **asked: Any,
+    ) -> bool:
+        """Draw the samples of `sample`, which `asked` is for, into a folder of PNG files or an .npz file of all.
+
+        Memory stays that of a few batches, however many samples. Called again with the same arguments it draws what is
+        missing; a kill at any moment costs the batches in flight. Where a launcher has begun several processes, each
+        calls this and draws its `share`. `on_images(count, drawn)` is told of images that are there; `stop()` is asked
+        after each batch. Returns whether all are there, which of several processes the last one learns. Raises
+        DiffloomError, also for a target that was begun with other arguments.
+        """
+        plan = Request.of(asked, count=n).plan(self)
+        return Collecting(
+            plan=plan,
+            collection=collection_at(Path(target)),
+            batch_size=batch_size or suited_batch_size(plan),
+            share=share or Share.here(),
+            on_step=on_step,
+            on_images=on_images,
+            stop=stop,
+        ).run()
 
     def stream(
         self,
@@ -154,12 +202,6 @@ class Pipeline(Assembled):
             negative=negative or {},
             start_BCHW=self.encode(images),
         ).plan(self)
-        return torch.cat([_arrival(part.stream()) for part in plan.batches(batch_size)])
-
-
-def _arrival(steps: Iterator[Step], on_step: Callable[[Step], object] | None = None) -> Tensor:
-    """Where a walk ends, (B, C, H, W), each step told on the way."""
-    for step in steps:
-        if on_step is not None:
-            on_step(step)
-    return step.following_BCHW
+        return torch.cat(
+            [x_BCHW for _, x_BCHW in walking(batch_size).over(plan, lambda part: arrived(part.stream()))]
+        )

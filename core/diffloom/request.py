@@ -6,8 +6,8 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from torch import Tensor
 
@@ -37,6 +37,14 @@ class Request:
     negative: Mapping[str, Any] = field(default_factory=dict)
     also: Sequence[tuple[float, Mapping[str, Any]]] = ()
     start_BCHW: Tensor | None = None
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any], *, count: int | None) -> Self:
+        """From the arguments of `Pipeline.sample` by their names; those that are none of them are conditions."""
+        known = {part.name for part in fields(cls)} - {"count", "conditions", "start_BCHW"}
+        own = {name: value for name, value in asked.items() if name in known}
+        conditions = {name: value for name, value in asked.items() if name not in {*known, "start"}}
+        return cls(count=count, conditions=conditions, start_BCHW=asked.get("start"), **own)
 
     def plan(self, pipeline: Pipeline) -> SamplingPlan:
         """Everything about the samples that is settled before the first network call. Raises DiffloomError."""

@@ -67,8 +67,8 @@ def test_single_images_each_with_its_recipe(run_folder: Path, tmp_path: Path, in
     folder = tmp_path / "out"
     result = invoke("sample", run_folder, "--label", 3, "--label", 7, "-n", 3, "--steps", 2, "-o", folder)
     assert result.stdout.strip() == f"{folder}/ (3 images)"
-    paths = sorted(folder.iterdir())
-    assert [path.name for path in paths] == ["00000.png", "00001.png", "00002.png"]
+    assert {path.name for path in folder.iterdir()} == {"00000.png", "00001.png", "00002.png", "samples.json"}
+    paths = sorted(folder.glob("*.png"))
     recipes = [read_recipe(path) for path in paths]
     assert [recipe["conditions"] for recipe in recipes] == [{"label": [3]}, {"label": [7]}, {"label": [3]}]
     assert [recipe["seeds"] for recipe in recipes] == [[[0, 0]], [[0, 1]], [[0, 2]]]
@@ -133,7 +133,7 @@ def test_a_checkpoint_alone_is_enough(run_folder: Path, tmp_path: Path, invoke: 
         (["--steps", "2000"], "2000"),
         (["--seed", "x"], "'x' is not a seed"),
         (["-n", "0"], "Invalid value for '-n'"),
-        (["-o", "x.jpg"], "give a .png file for one sheet, or a folder"),
+        (["-o", "x.jpg"], "give a .png file for one sheet, a folder for single images, or a .npz"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
     ],
 )

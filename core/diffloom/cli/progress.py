@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from diffloom.process import Step
 
 
+class ImageProgress:
+    """Images drawn so far: whole ones, and of those in the network the part that is done."""
+
+    def __init__(self, bar: Progress, task: TaskID, *, images: int, steps: int) -> None:
+        self._bar, self._task, self._images, self._steps = bar, task, images, steps
+        self.whole = 0
+        """Images that are there, as far as `on_images` was told."""
+        self._found = 0
+        self._drawn = 0.0
+        self._walking = 0.0
+
+    def on_step(self, step: Step) -> None:
+        """What `Pipeline.sample(on_step=...)` calls. A walk that begins anew follows one that arrived."""
+        if step.index == 0:
+            self._drawn += self._walking
+        self._walking = len(step.x_t_BCHW) * min(1.0, (step.index + 1) / self._steps)
+        self._show()
+
+    def on_images(self, count: int, drawn: bool) -> None:
+        """What `Pipeline.sample_to(on_images=...)` calls: these are whole."""
+        self.whole += count
+        if drawn:
+            self._drawn, self._walking = self._drawn + self._walking, 0.0
+        else:
+            self._found += count
+        self._show()
+
+    def _show(self) -> None:
+        done = self._drawn + self._walking
+        elapsed = self._bar.tasks[self._task].elapsed
+        rate = f"{done / elapsed:.3g} images/s" if elapsed and done else ""
+        self._bar.update(
+            self._task,
+            completed=done,
+            total=self._images - self._found,  # what was there before says nothing of how long the rest takes
+            rate=rate,
+            text=f"{int(self._found + done)}/{self._images}",
+        )
+
+
 @contextmanager
-def step_progress(title: str, *, samples: int, batch_size: int) -> Iterator[Callable[[Step], None]]:
-    """A bar over the steps of sampling; yields what `Pipeline.sample(on_step=...)` takes.
-
-    The total is known once the second batch begins: it shows a moving bar until then.
-    """
+def image_progress(title: str, *, images: int, steps: int, shown: bool = True) -> Iterator[ImageProgress]:
+    """A bar over images, with images in a second and the time that is left; `steps` are those of a walk."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images/s {task.fields[rate]}"),
+        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-    )
-    batches = -(-samples // batch_size)
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        console=Console(stderr=True),
+        transient=True,
+        disable=not (shown and sys.stderr.isatty()),
     ) as bar:
-        task = bar.add_task(title, total=None, rate="–")
-        done = 0
-
-        def on_step(step: Step) -> None:
-            nonlocal done
-            if step.index == 0 and done and bar.tasks[0].total is None:
-                bar.update(task, total=done * batches)
-            done += 1
-            bar.advance(task)
-            elapsed = bar.tasks[0].elapsed or 0.0
-            total = bar.tasks[0].total
-            if total and elapsed:
-                bar.update(task, rate=f"{done / total * samples / elapsed:.1f}")
-
-        yield on_step
+        task = bar.add_task(title, total=images, rate="", text=f"0/{images}")
+        yield ImageProgress(bar, task, images=images, steps=steps)

@@ -12,7 +12,6 @@ from diffloom.cli.model_options import ModelCommand, weights_option
 
 if TYPE_CHECKING:
     from diffloom.kinds import Conditioner
-    from diffloom.output import Output
     from diffloom.seeds import Seed
 
 
@@ -30,7 +29,15 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
             self.fail(str(error), param, ctx)
 
 
-@click.command(cls=ModelCommand)
+EPILOG = """\
+A folder or a .npz file is written while drawing goes on: the same command goes on where it was stopped, and
+`torchrun -m diffloom sample …` or `accelerate launch -m …` shares the images among all processes.
+
+Exit codes: 0 all is drawn; 2 a mistake to mend; 130 Ctrl-C; 75 a signal: a scheduler may start the command again.
+"""
+
+
+@click.command(cls=ModelCommand, epilog=EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "-n",
@@ -73,7 +80,7 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
     type=click.Path(path_type=Path),
     default="samples.png",
     show_default=True,
-    help="A .png for one sheet, a folder for single images.",
+    help="A .png for one sheet, a folder for single images, a .npz for one array of all.",
 )
 @click.option(
     "--film", type=click.Path(path_type=Path), help="Also write a film strip of the first sample's denoising."
@@ -82,13 +89,13 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # not generic before
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Samples in the network at once; changes memory, not pictures.",
+    help="Samples in the network at once; changes memory, not pictures. [default: by the memory there is, up to 64]",
 )
 @click.option("--device", help="cpu, cuda, cuda:1, … [default: cuda if there is any]")
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
+@click.pass_context
 def sample(
+    context: click.Context,
     run: Path,
     *,
     count: int | None,
@@ -102,7 +109,7 @@ def sample(
     output: Path,
     film: Path | None,
     weights: str,
-    batch_size: int,
+    batch_size: int | None,
     device: str | None,
     plugins: tuple[str, ...],
     conditions: dict[str, tuple[Any, ...]],
@@ -113,38 +120,48 @@ def sample(
     The model's own conditions are options too: `diffloom sample RUN --help` shows them. Every picture carries its
     recipe in its PNG metadata.
     """
-    import diffloom
-    from diffloom.cli.progress import step_progress
-    from diffloom.pictures import film_strip, save_png
+    from diffloom.training.interrupt import Stopped, stopped_by_signals
 
     is_sheet = output.suffix.lower() == ".png"
-    if not is_sheet and output.suffix:
-        raise click.UsageError(f"-o {output}: give a .png file for one sheet, or a folder for single images")
-    pipe = diffloom.load(run, weights=weights, device=device, plugins=plugins)
-    given, away, guidance, total = _spread(conditions, negative, scales, count)
-    options: dict[str, Any] = {
-        "steps": steps,
-        "guidance": guidance[0] if len(scales) == 1 else guidance or None,
-        "also": [(weight, _parsed(text, pipe.document.conditioners)) for weight, text in also],
-        "sampler": sampler,
-        "spacing": spacing,
-        "end": end,
-        "seed": seed,
-    }
-    shown = total or (1 if isinstance(seed, int) else len(seed))
-    with step_progress("sampling", samples=shown, batch_size=batch_size) as on_step:
-        out = pipe.sample(n=total, batch_size=batch_size, on_step=on_step, negative=away, **(options | given))
-    for line in _written(out, output, is_sheet):
+    if not is_sheet and output.suffix.lower() not in ("", ".npz"):
+        raise click.UsageError(
+            f"-o {output}: give a .png file for one sheet, a folder for single images, or a .npz file"
+        )
+    try:
+        with stopped_by_signals():
+            import diffloom
+            from diffloom.cli.drawing import Drawing
+            from diffloom.drawing import Share
+
+            share = Share.here()
+            pipe = diffloom.load(run, weights=weights, device=share.device(device), plugins=plugins)
+            given, away, guidance, total = _spread(conditions, negative, scales, count)
+            asked: dict[str, Any] = {
+                "steps": steps,
+                "guidance": guidance[0] if len(scales) == 1 else guidance or None,
+                "also": [(weight, _parsed(text, pipe.document.conditioners)) for weight, text in also],
+                "sampler": sampler,
+                "spacing": spacing,
+                "end": end,
+                "seed": seed,
+                "negative": away,
+            }
+            drawing = Drawing(pipe, total, asked | given, batch_size, share)
+            if not is_sheet:
+                _tell(drawing.collection(output))
+            elif share.is_main:
+                _tell(drawing.sheet(output))
+            if film is not None and share.is_main:
+                _tell(drawing.film(film))
+    except Stopped as stop:
+        going_on = "" if is_sheet else "; the same command goes on from there"
+        click.echo(f"{stop}{going_on}", err=True)
+        context.exit(stop.exit_code)
+
+
+def _tell(line: str) -> None:
+    if line:
         click.echo(line)
-    if film is not None:
-        first = {name: values[:1] for name, values in given.items()}
-        seeds = [tuple(out.recipe["seeds"][0])]
-        away = {name: values[:1] for name, values in away.items()}
-        options |= {"seed": seeds, "guidance": guidance[0] if guidance else None}
-        walk = pipe.stream(negative=away, **(options | first))
-        strip = film_strip(walk, decode=pipe.decode)
-        save_png(strip, film, recipe=out.recipe_of(0))
-        click.echo(str(film))
 
 
 def _spread(
@@ -178,16 +195,3 @@ def _parsed(text: str, conditioners: Mapping[str, Conditioner]) -> dict[str, Any
         return {name: conditioners[name].parse(value)}
     except ValueError as error:
         raise click.UsageError(f"--also {text!r}: {error}") from error
-
-
-def _written(out: Output, output: Path, is_sheet: bool) -> list[str]:
-    """Write one sheet, or single images numbered from 0; returns the paths to tell."""
-    from diffloom.pictures import save_png
-
-    if is_sheet:
-        image = out.images[0] if len(out.images) == 1 else out.grid()
-        save_png(image, output, recipe=out.recipe)
-        return [str(output)]
-    for index, image in enumerate(out.images):
-        save_png(image, output / f"{index:05d}.png", recipe=out.recipe_of(index))
-    return [f"{output}/ ({len(out.images)} images)"]
