@@ -67,38 +67,40 @@ def _fill(
     heads, length, width = q_NLD.shape
     keys = k_NMD.shape[1]
     H, Q = _block(heads, length, keys)
-    scores = q_NLD.new_empty(H * Q * keys)
-    mixed = q_NLD.new_empty(H * Q * width)
+    scores, mixed = q_NLD.new_empty(H * Q * keys), q_NLD.new_empty(H * Q * width)
     scale = 1 / math.sqrt(width)
-    for n in range(0, heads, H):
-        some = slice(n, min(n + H, heads))
-        total_HL = q_NLD.new_empty(some.stop - n, length)
+    for some in range(0, heads, H):
+        q_HLD, k_HMD, v_HMD, out_HLD = (x[some : some + H] for x in (q_NLD, k_NMD, v_NMD, out_NLD))
+        bias_HLM = None if bias_NLM is None else bias_NLM[some : some + H]
+        k_HDM, v_HDM = k_HMD.mT, v_HMD.mT
+        total_HL = q_HLD.new_empty(q_HLD.shape[:2])
         for at in range(0, length, Q):
-            part = slice(at, min(at + Q, length))
-            q_HQD, bias_HQM = q_NLD[some, part], None if bias_NLM is None else bias_NLM[some, part]
-            out_HQD, total_HQ = out_NLD[some, part], total_HL[:, part]
-            sizes = (some.stop - n, part.stop - at)
+            q_HQD, out_HQD, total_HQ = (x[:, at : at + Q] for x in (q_HLD, out_HLD, total_HL))
+            bias_HQM = None if bias_HLM is None else bias_HLM[:, at : at + Q]
+            h, n, _ = q_HQD.shape
             if keys_first:
-                s_HMQ = _first(scores, sizes[0], keys, sizes[1])
-                _scores(k_NMD[some], q_HQD.mT, None if bias_HQM is None else bias_HQM.mT, scale, s_HMQ)
+                s_HMQ = scores[: h * keys * n].view(h, keys, n)
+                _exponentials(k_HMD, q_HQD.mT, scale, None if bias_HQM is None else bias_HQM.mT, out=s_HMQ)
                 torch.sum(s_HMQ, 1, out=total_HQ)
-                x_HQD = torch.bmm(v_NMD[some].mT, s_HMQ, out=_first(mixed, sizes[0], width, sizes[1])).mT
+                x_HQD = torch.bmm(v_HDM, s_HMQ, out=mixed[: h * width * n].view(h, width, n)).mT
             else:
-                s_HQM = _first(scores, *sizes, keys)
-                _scores(q_HQD, k_NMD[some].mT, bias_HQM, scale, s_HQM)
+                s_HQM = scores[: h * n * keys].view(h, n, keys)
+                _exponentials(q_HQD, k_HDM, scale, bias_HQM, out=s_HQM)
                 torch.sum(s_HQM, 2, out=total_HQ)
-                x_HQD = torch.bmm(s_HQM, v_NMD[some], out=_first(mixed, *sizes, width))
-            torch.div(x_HQD, total_HQ[:, :, None], out=out_HQD)
+                x_HQD = torch.bmm(s_HQM, v_HMD, out=mixed[: h * n * width].view(h, n, width))
+            torch.div(x_HQD, total_HQ.unsqueeze(2), out=out_HQD)
         least, most = torch.aminmax(total_HL)
         if not (least.item() > LOWEST and most.item() < HIGHEST):  # nor where they are NaN
             return False
     return True
 
 
-def _scores(a: Tensor, b: Tensor, bias: Tensor | None, scale: float, out: Tensor) -> None:
-    """exp(scale·a·b + bias), in place of what there was."""
+def _exponentials(a: Tensor, b: Tensor, scale: float, bias: Tensor | None, *, out: Tensor) -> None:
+    """exp(scale·a·b + bias)."""
     if bias is None:
-        torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)
+        torch.baddbmm(
+            out, a, b, beta=0, alpha=scale, out=out
+        )  # what was there counts for nothing, NaN or not
     else:
         torch.baddbmm(bias, a, b, alpha=scale, out=out)
     out.exp_()
@@ -110,11 +112,6 @@ def _block(heads: int, queries: int, keys: int) -> tuple[int, int]:
     parts = math.ceil(queries / most)
     at_once = min(queries, math.ceil(queries / parts / 16) * 16)
     return max(1, min(heads, SCORES // (at_once * keys))), at_once
-
-
-def _first(buffer: Tensor, *shape: int) -> Tensor:
-    """The beginning of a buffer in this shape."""
-    return buffer[: math.prod(shape)].view(shape)
 
 
 def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
