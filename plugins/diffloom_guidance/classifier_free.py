@@ -20,8 +20,8 @@ class ClassifierFree:
     Further conditions c_i of weight w_i add w_i·(c_i − u) each (Liu et al. 2022, algorithm 1), so that a weight is a
     scale of its own, and a negative one leads away.
 
-    It is x₀ that is combined, and ε with it; both are affine in the network's output, so this is guiding the
-    raw output, whatever it predicts. The learned variance is the conditional one.
+    It is the network's raw output that is combined, whatever it predicts; x₀ and ε are linear in it, so this is guiding
+    them. The learned variance is the conditional one.
     """
 
     def __init__(self, *, strength: Strength) -> None:
@@ -38,18 +38,24 @@ class ClassifierFreePull:
     def __init__(self, strength: Strength, aims: Aims, model: Model) -> None:
         self.strength = strength
         self.axis = model.schedule.axis
-        self.weights = [weight for weight, _ in aims.others]
+        self.weights_of_others = [weight for weight, _ in aims.others]
         self.views = (View(aims.null), *(View(condition) for _, condition in aims.others))
 
     def active(self, level: Level) -> bool:
         """In the interval, unless the scale is 1 and there is no further condition."""
-        return self.strength.within(level) and not (self.strength.neutral and not self.weights)
+        return self.strength.within(level) and not (self.strength.neutral and not self.weights_of_others)
+
+    def weights(self, level: Level, like_BCHW: Tensor) -> list[Tensor | float]:
+        """Of u, −(scale − 1) − Σ w_i, then w_i each: what eq. 6 and the further terms make of c, u and c_i."""
+        factor = self.strength.factor(level, self.axis)
+        others = [factor * weight for weight in self.weights_of_others]
+        return [-self.strength.excess(level, self.axis, like_BCHW) - sum(others), *others]
 
     def shift(self, x_t_BCHW: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
         """(scale − 1)·(c − u) + Σ w_i·(c_i − u): eq. 6 less c, and the further ones."""
         null, *others = (view.x0_BCHW for view in seen)
         shift = self.strength.excess(level, self.axis, null) * (plain.x0_BCHW - null)
         factor = self.strength.factor(level, self.axis)
-        for weight, other in zip(self.weights, others, strict=True):
+        for weight, other in zip(self.weights_of_others, others, strict=True):
             shift = shift + factor * weight * (other - null)
         return shift

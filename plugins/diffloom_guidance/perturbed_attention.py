@@ -65,6 +65,10 @@ class PerturbedAttentionPull:
         """In the interval, unless the scale is 1."""
         return self.strength.within(level) and not self.strength.neutral
 
+    def weights(self, level: Level, like_BCHW: Tensor) -> list[Tensor | float]:
+        """−(scale − 1), of ĉ."""
+        return [-self.strength.excess(level, self.axis, like_BCHW)]
+
     def shift(self, x_t_BCHW: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
         """(scale − 1)·(c − ĉ)."""
         (blind,) = seen

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -86,8 +84,8 @@ class Hybrid(NoisedLoss):
         denoised = understood(output_BCHW, noised, process)
         prediction_BCHW = output_BCHW[:, : noised.x0_BCHW.shape[1]]
         simple_B = weighted_error(squared, self.weigh, prediction_BCHW, noised, process)
-        stopped = replace(
-            denoised, x0_BCHW=denoised.x0_BCHW.detach(), eps_BCHW=denoised.eps_BCHW.detach()
+        stopped = Denoised(
+            denoised.x0_BCHW.detach(), denoised.eps_BCHW.detach(), denoised.variance_BCHW
         )  # section 3.1: the mean gets no gradient from the bound
         return simple_B + self.bound_weight * whole_chain(stopped, noised, process, bins=self.bins)
 

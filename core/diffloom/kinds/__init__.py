@@ -12,7 +12,7 @@ from diffloom.kinds.correction import Correct, Correction
 from diffloom.kinds.criterion import Criterion, Judge
 from diffloom.kinds.data import Data, Example, Examples, Stream
 from diffloom.kinds.ema import EMA
-from diffloom.kinds.guidance import Guidance, Guide, Pull, Scale, ScaledGuidance, Tilting
+from diffloom.kinds.guidance import Guidance, Guide, Mixing, Pull, Scale, ScaledGuidance, Tilting
 from diffloom.kinds.info import ConditionInfo, DataInfo, ImageInfo, Setting, SpaceInfo
 from diffloom.kinds.latent_space import LatentSpace, Statistics
 from diffloom.kinds.lr_schedule import LRSchedule
@@ -87,6 +87,7 @@ __all__ = [
     "LRSchedule",
     "LatentSpace",
     "Loss",
+    "Mixing",
     "Network",
     "NoiseSchedule",
     "Objective",

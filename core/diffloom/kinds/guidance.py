@@ -57,6 +57,19 @@ class Tilting(Protocol):
         ...
 
 
+@runtime_checkable
+class Mixing(Protocol):
+    """What a pull also is where its shift is a mixture of predictions: Σ weight·(view − plain).
+
+    Outputs of one network are then mixed as they are, before x₀ is made of them; `shift` is asked where a view
+    predicts something else, as another network may.
+    """
+
+    def weights(self, level: Level, like_BCHW: Tensor) -> Sequence[Tensor | float]:
+        """Of each view: a number, or (B, 1, 1, 1) in the type and place of `like`."""
+        ...
+
+
 class Guide(Protocol):
     """What a guidance builds."""
 

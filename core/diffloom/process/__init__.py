@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from diffloom.process.continuous_schedules import EDMSchedule, GeometricSchedule, VESchedule, VPSchedule
     from diffloom.process.conversion_table import CONVERSIONS, convert
     from diffloom.process.conversions import X0, Epsilon, FlowVelocity, Preconditioned, Score, V
+    from diffloom.process.denoised import Denoised, Term, Tilt, mixed, summed
     from diffloom.process.flow_schedule import FlowSchedule, SizeShift
     from diffloom.process.forward import Posterior, alpha_sigma, noised
     from diffloom.process.given_schedule import BetasSchedule
@@ -61,12 +62,10 @@ if TYPE_CHECKING:
         CLEAN,
         Aims,
         Course,
-        Denoised,
         Level,
         Model,
         Process,
         Step,
-        Tilt,
         View,
         WalkNoise,
     )
@@ -150,6 +149,7 @@ __all__ = [
     "Straight",
     "Strength",
     "TableSchedule",
+    "Term",
     "Tilt",
     "V",
     "VESchedule",
@@ -169,6 +169,7 @@ __all__ = [
     "keyed_generator",
     "lagrange_integrals",
     "log_snr_fall",
+    "mixed",
     "noise_share",
     "noised",
     "normal_kl",
@@ -179,6 +180,7 @@ __all__ = [
     "shifted",
     "snr_fall",
     "step_bits",
+    "summed",
     "under",
     "without_terminal_signal",
 ]
@@ -191,6 +193,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "continuous_schedules": ["EDMSchedule", "GeometricSchedule", "VESchedule", "VPSchedule"],
         "conversions": ["X0", "Epsilon", "FlowVelocity", "Preconditioned", "Score", "V"],
         "conversion_table": ["CONVERSIONS", "convert"],
+        "denoised": ["Denoised", "Term", "Tilt", "mixed", "summed"],
         "flow_schedule": ["FlowSchedule", "SizeShift"],
         "given_schedule": ["BetasSchedule"],
         "learned_schedule": ["LearnedSchedule"],
@@ -237,12 +240,10 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "CLEAN",
             "Aims",
             "Course",
-            "Denoised",
             "Level",
             "Model",
             "Process",
             "Step",
-            "Tilt",
             "View",
             "WalkNoise",
         ],

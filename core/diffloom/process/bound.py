@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from diffloom.kinds import NoiseSchedule, ReverseVariance
+from diffloom.process.denoised import Denoised
 from diffloom.process.forward import Posterior
-from diffloom.process.types import CLEAN, Denoised, Level
+from diffloom.process.types import CLEAN, Level
 
 
 def normal_kl(

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from diffloom.kinds import ReverseVariance
 from diffloom.process.bound import prior_bits, step_bits
+from diffloom.process.denoised import Denoised
 from diffloom.process.forward import Posterior, noised
 from diffloom.process.noise import Draws
-from diffloom.process.types import Denoised, Level
+from diffloom.process.types import Level
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Concatenate, ParamSpec
 
 import torch
@@ -22,7 +23,8 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conversion
-from diffloom.process.types import Denoised, Estimate, Level, Under
+from diffloom.process.denoised import Denoised, Form, mixed
+from diffloom.process.types import Estimate, Level, Under
 
 P = ParamSpec("P")
 
@@ -40,31 +42,46 @@ def denoiser(
     passed on as it is. An estimate of x₀, for a network that is self-conditioned, is stacked on its input. Raises
     ValueError at the clean level, and for any other shape.
     """
+    forms = lru_cache(maxsize=4096)(partial(form_of, prediction))  # a walk comes by its levels more than once
 
     def denoise(
         x_BCHW: Tensor, level: Level, condition: Condition, estimate_BCHW: Tensor | None = None
     ) -> Denoised:
-        if level.is_clean:
+        if level.sigma == 0.0:
             raise ValueError("the clean level has nothing to denoise")
-        batch, channels = x_BCHW.shape[:2]
-        t_B = torch.full((batch,), level.t, dtype=torch.float32, device=x_BCHW.device)
-        seen_BCHW = prediction.scale_in(level.alpha, level.sigma) * x_BCHW
+        shape = x_BCHW.shape
+        t_B = torch.full((shape[0],), level.t, dtype=torch.float32, device=x_BCHW.device)
+        scale_in, form = forms(level.alpha, level.sigma)
+        seen_BCHW = mixed(scale_in, x_BCHW, 0.0, x_BCHW)
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
-        output = network(seen_BCHW, t_B, condition).to(
-            x_BCHW.dtype
-        )  # autocast may have made it half precision
-        due = (batch, 2 * channels if learned_variance else channels, *x_BCHW.shape[2:])
+        output = network(seen_BCHW, t_B, condition)
+        if output.dtype != x_BCHW.dtype:  # autocast may have made it half precision
+            output = output.to(x_BCHW.dtype)
+        due = (shape[0], 2 * shape[1], *shape[2:]) if learned_variance else shape
         if output.shape != due:
             which = "a learned" if learned_variance else "no learned"
             raise ValueError(
-                f"with {which} variance the network must return {due}, not {tuple(output.shape)}"
+                f"with {which} variance the network must return {tuple(due)}, not {tuple(output.shape)}"
             )
-        variance = output[:, channels:] if learned_variance else None
-        x0, eps = prediction.x0_eps(output[:, :channels], x_BCHW, level.alpha, level.sigma)
-        return Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=variance)
+        if not learned_variance:
+            return Denoised.said(x_BCHW, output, form)
+        output, variance = output.chunk(2, 1)
+        return Denoised.said(x_BCHW, output, form, variance)
 
     return denoise
+
+
+def form_of(prediction: Conversion, alpha: float, sigma: float) -> tuple[float, Form]:
+    """`scale_in`, and the numbers by which x₀ and ε are made of x_t and the output, in float64.
+
+    A conversion is linear in both together: it is told by what it makes of (1, 0) and of (0, 1).
+    """
+    zero, one = torch.tensor([0.0, 1.0], dtype=torch.float64).unbind()
+    x0_x, eps_x = prediction.x0_eps(zero, one, alpha, sigma)
+    x0_y, eps_y = prediction.x0_eps(one, zero, alpha, sigma)
+    form = Form(x0_x=float(x0_x), x0_y=float(x0_y), eps_x=float(eps_x), eps_y=float(eps_y))
+    return float(prediction.scale_in(alpha, sigma)), form
 
 
 def under(
@@ -116,11 +133,10 @@ def clipped(
 
     def denoise_clipped(x_BCHW: Tensor, level: Level, /, *args: P.args, **kwargs: P.kwargs) -> Denoised:
         free = denoise(x_BCHW, level, *args, **kwargs)
-        x0 = free.x0_BCHW.clamp(-limit, limit)
-        # what was cut from x0 goes to eps: exact where nothing was cut, unlike (x - alpha·x0) / sigma
-        eps = free.eps_BCHW + level.alpha / level.sigma * (free.x0_BCHW - x0)
-        tilt = free.tilt and replace(free.tilt, x0_BCHW=free.tilt.x0_BCHW.clamp(-limit, limit))
-        return replace(free, x0_BCHW=x0, eps_BCHW=eps, tilt=tilt)
+        inside = free.with_x0(free.x0_BCHW.clamp(-limit, limit), level)
+        if free.tilt is None:
+            return inside
+        return inside.with_tilt(replace(free.tilt, x0_BCHW=free.tilt.x0_BCHW.clamp(-limit, limit)))
 
     return denoise_clipped
 
@@ -129,4 +145,6 @@ def perturbed(mean: Tensor, std: Tensor | float, noise: Callable[[int], Tensor],
     """A draw of the reverse step, mean + std·noise(index); where std is the number 0 no noise is drawn."""
     if isinstance(std, float) and std == 0.0:
         return mean
-    return mean + std * noise(index)
+    if isinstance(std, Tensor):
+        return torch.addcmul(mean, std, noise(index))
+    return torch.add(mean, noise(index), alpha=std)

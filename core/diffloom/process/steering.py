@@ -13,14 +13,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.kinds import Correct, Pull, Tilting
-from diffloom.process.types import Aims, Denoised, Estimate, Level, Model, Tilt, View
+from diffloom.kinds import Correct, Mixing, Pull, Tilting
+from diffloom.process.denoised import Denoised, Tilt
+from diffloom.process.types import Aims, Estimate, Level, Model
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is asked of the networks where the same pulls are active: made once for a walk."""
+
+    pulls: tuple[Pull, ...]
+    denoise: Callable[[Tensor, Level], Denoised]
+    """The model's own, under all conditions of the views, stacked."""
+    conditions: int
+    """How many."""
+    places: tuple[tuple[int | Callable[[Tensor, Level], Denoised], ...], ...]
+    """For each view of each pull which of those conditions it is of, or the denoiser that it looks through."""
 
 
 class Steered:
@@ -31,97 +45,100 @@ class Steered:
     ) -> None:
         self.pulls = tuple(pulls)
         self.corrections = tuple(corrections)
-        self._plain = View(aims.condition)
+        self._condition = aims.condition
         self._under = model.under
         self._estimates: dict[int, Estimate] = defaultdict(
             Estimate
         )  # by condition, whatever it is stacked with
-        self._batches: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
-        self._batch([self._plain, *(view for pull in self.pulls for view in pull.views)])
+        self._denoisers: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
+        self._looks: dict[tuple[bool, ...], Look] = {}
+        self._look((True,) * len(self.pulls))
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
         """The guided and corrected prediction."""
-        active = [pull for pull in self.pulls if pull.active(level)]
-        views = [view for pull in active for view in pull.views]
-        seen = self._predicted([self._plain, *views], x_BCHW, level)
-        plain = seen[id(self._plain)]
-        steady = plain  # what a gradient is left out of
-        slopes = []
-        for pull in active:
-            shift = pull.shift(x_BCHW, level, plain, [seen[id(view)] for view in pull.views])
-            if shift is None:
-                continue
-            if isinstance(pull, Tilting):
-                slopes.append((pull, shift))
-            else:
-                steady = shifted(steady, shift, level)
-        guided = steady
+        look = self._look(tuple([pull.active(level) for pull in self.pulls]))
+        if not look.pulls and not self.corrections:
+            return look.denoise(x_BCHW, level)
+        return self._steered(look, x_BCHW, level)
+
+    def _steered(self, look: Look, x_BCHW: Tensor, level: Level) -> Denoised:
+        plain, seen = _predicted(look, x_BCHW, level)
+        mixtures: list[tuple[Tensor | float, Denoised]] = []
+        shifts: list[Tensor] = []
+        slopes: list[tuple[Tilting, Tensor]] = []
+        for pull, views in zip(look.pulls, seen, strict=True):
+            if isinstance(pull, Mixing) and all(map(plain.is_like, views)):
+                mixtures += zip(pull.weights(level, x_BCHW), views, strict=True)
+            elif (shift := pull.shift(x_BCHW, level, plain, views)) is not None:
+                if isinstance(pull, Tilting):
+                    slopes.append((pull, shift))
+                else:
+                    shifts.append(shift)
+        steady = plain.led(mixtures) if mixtures else plain
+        for shift in shifts:
+            steady = shifted(steady, shift, level)
+        guided = steady  # the gradients come last, since a tilt leaves them out
         for _, shift in slopes:
             guided = shifted(guided, shift, level)
         guided = self._corrected(x_BCHW, level, guided, plain)
         if not slopes:
             return guided
         without = self._corrected(x_BCHW, level, steady, plain)
-        return replace(guided, tilt=Tilt(without.x0_BCHW, _summed([pull for pull, _ in slopes])))
+        return guided.with_tilt(Tilt(without.x0_BCHW, _added([pull for pull, _ in slopes])))
 
     def _corrected(self, x_BCHW: Tensor, level: Level, guided: Denoised, plain: Denoised) -> Denoised:
         for correct in self.corrections:
-            x0 = correct(x_BCHW, level, guided, plain)
-            eps = _eps(guided, x0 - guided.x0_BCHW, level)
-            guided = replace(guided, x0_BCHW=x0, eps_BCHW=eps)
+            guided = guided.with_x0(correct(x_BCHW, level, guided, plain), level)
         return guided
 
-    def _predicted(self, views: Sequence[View], x_BCHW: Tensor, level: Level) -> dict[int, Denoised]:
-        """The prediction of each view, by its identity; those of the model itself come from one call."""
-        own = _distinct([view.condition for view in views if view.through is None])
-        repeated = x_BCHW if len(own) == 1 else torch.cat([x_BCHW] * len(own))
-        together = self._batch(views)(repeated, level)
-        rows = dict(zip(map(id, own), _split(together, len(own)), strict=True))
-        return {
-            id(view): rows[id(view.condition)] if view.through is None else view.through(x_BCHW, level)
-            for view in views
-        }
+    def _look(self, active: tuple[bool, ...]) -> Look:
+        """The look where these pulls are active."""
+        if active not in self._looks:
+            pulls = tuple(pull for pull, awake in zip(self.pulls, active, strict=True) if awake)
+            views = [view for pull in pulls for view in pull.views]
+            own = [self._condition, *(view.condition for view in views if view.through is None)]
+            distinct = {id(condition): condition for condition in own}
+            row = {key: number for number, key in enumerate(distinct)}
+            self._looks[active] = Look(
+                pulls=pulls,
+                denoise=self._denoiser(list(distinct.values())),
+                conditions=len(distinct),
+                places=tuple(
+                    tuple(
+                        row[id(view.condition)] if view.through is None else view.through
+                        for view in pull.views
+                    )
+                    for pull in pulls
+                ),
+            )
+        return self._looks[active]
 
-    def _batch(self, views: Sequence[View]) -> Callable[[Tensor, Level], Denoised]:
-        """The model's denoiser under all the conditions of these views, stacked; made once for a walk."""
-        own = _distinct([view.condition for view in views if view.through is None])
-        key = tuple(map(id, own))
-        if key not in self._batches:
-            stacked = own[0] if len(own) == 1 else Condition.stack(own)
-            self._batches[key] = self._under(stacked, [self._estimates[one] for one in key])
-        return self._batches[key]
+    def _denoiser(self, conditions: Sequence[Condition]) -> Callable[[Tensor, Level], Denoised]:
+        """The model's denoiser under these conditions, stacked; made once for a walk."""
+        key = tuple(map(id, conditions))
+        if key not in self._denoisers:
+            stacked = conditions[0] if len(conditions) == 1 else Condition.stack(conditions)
+            self._denoisers[key] = self._under(stacked, [self._estimates[one] for one in key])
+        return self._denoisers[key]
+
+
+def _predicted(look: Look, x_BCHW: Tensor, level: Level) -> tuple[Denoised, list[list[Denoised]]]:
+    """The plain prediction, and those of each pull's views; the model's own come from one call."""
+    repeated = x_BCHW if look.conditions == 1 else torch.cat([x_BCHW] * look.conditions)
+    rows = look.denoise(repeated, level).rows(look.conditions, x_BCHW)
+    return rows[0], [
+        [rows[place] if isinstance(place, int) else place(x_BCHW, level) for place in places]
+        for places in look.places
+    ]
 
 
 def shifted(denoised: Denoised, shift_BCHW: Tensor, level: Level) -> Denoised:
     """The prediction with x₀ shifted, and ε so that both still make x_t."""
-    return replace(
-        denoised,
-        x0_BCHW=denoised.x0_BCHW + shift_BCHW,
-        eps_BCHW=_eps(denoised, shift_BCHW, level),
-    )
+    return denoised.with_x0(denoised.x0_BCHW + shift_BCHW, level)
 
 
-def _eps(denoised: Denoised, shift_BCHW: Tensor, level: Level) -> Tensor:
-    """ε where x₀ is shifted: alpha·shift less of x_t is left for it."""
-    return denoised.eps_BCHW - level.alpha / level.sigma * shift_BCHW
-
-
-def _summed(slopes: Sequence[Tilting]) -> Callable[[Tensor, Level], Tensor]:
+def _added(slopes: Sequence[Tilting]) -> Callable[[Tensor, Level], Tensor]:
     def gradient(x_BCHW: Tensor, level: Level) -> Tensor:
         return torch.stack([slope.gradient(x_BCHW, level) for slope in slopes]).sum(0)
 
     return gradient
-
-
-def _distinct(conditions: Sequence[Condition]) -> list[Condition]:
-    return list({id(condition): condition for condition in conditions}.values())
-
-
-def _split(denoised: Denoised, parts: int) -> list[Denoised]:
-    """The rows of a stacked prediction, as many at a time as there were samples."""
-    x0s, epss = denoised.x0_BCHW.chunk(parts), denoised.eps_BCHW.chunk(parts)
-    variances = [None] * parts if denoised.variance_BCHW is None else denoised.variance_BCHW.chunk(parts)
-    return [
-        Denoised(x0_BCHW=x0, eps_BCHW=eps, variance_BCHW=variance)
-        for x0, eps, variance in zip(x0s, epss, variances, strict=True)
-    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from diffloom.kinds import TimeAxis
@@ -34,7 +36,7 @@ class Strength:
     """
     profile: Profile = "constant"
 
-    @property
+    @cached_property
     def neutral(self) -> bool:
         """Whether the scale is 1 for all."""
         return all(scale == 1 for scale in self._scales)
@@ -50,18 +52,29 @@ class Strength:
         """The profile at this level."""
         return PROFILES[self.profile](noise_share(level, axis))
 
-    def excess(self, level: Level, axis: TimeAxis, like_BCHW: Tensor) -> Tensor:
-        """(scale − 1)·profile at this level, shaped (B, 1, 1, 1) or (1, 1, 1, 1), in the type and place of `like`."""
+    def excess(self, level: Level, axis: TimeAxis, like_BCHW: Tensor) -> Tensor | float:
+        """(scale − 1)·profile at this level: a number, or with a scale for each sample (B, 1, 1, 1) like `like`."""
         factor = self.factor(level, axis)
-        return like_BCHW.new_tensor([factor * (scale - 1) for scale in self._scales]).view(-1, 1, 1, 1)
+        if isinstance(self.scale, tuple):
+            more = tuple(scale - 1 for scale in self.scale)
+            return factor * _column(more, like_BCHW.dtype, like_BCHW.device)
+        return factor * (self.scale - 1)
 
     def steered(self, like_BCHW: Tensor) -> Tensor:
-        """1 for the samples whose scale is not 1, 0 for the others; shaped as `excess` is."""
-        return like_BCHW.new_tensor([scale != 1 for scale in self._scales]).view(-1, 1, 1, 1)
+        """1 for the samples whose scale is not 1, 0 for the others, (B, 1, 1, 1) or (1, 1, 1, 1) like `like`."""
+        steered = tuple(float(scale != 1) for scale in self._scales)
+        return _column(steered, like_BCHW.dtype, like_BCHW.device)
 
     @property
     def _scales(self) -> tuple[float, ...]:
         return self.scale if isinstance(self.scale, tuple) else (self.scale,)
+
+
+@lru_cache(maxsize=64)
+def _column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(B, 1, 1, 1), brought to the device once: copying it at every level would wait for the device every time."""
+    with torch.inference_mode(mode=False):  # or no later gradient could pass by it
+        return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1, 1)
 
 
 def noise_share(level: Level, axis: TimeAxis) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conditioner, Conversion, NoiseSchedule, ReverseVariance
+from diffloom.process.denoised import Denoised
 
 
 @dataclass(frozen=True)
@@ -51,44 +52,36 @@ CLEAN = Level(t=-1.0, alpha=1.0, sigma=0.0)
 """No noise left: where walks end, unless sampling says `end: first`."""
 
 
-@dataclass(frozen=True)
-class Denoised:
-    """What is known of x_t once the network has seen it; alpha·x0 + sigma·eps = x_t."""
-
-    x0_BCHW: Tensor
-    eps_BCHW: Tensor
-    variance_BCHW: Tensor | None = None
-    """The network's raw variance output, where it has one."""
-    tilt: Tilt | None = None
-    """How classifier guidance steers an ancestral step, which takes the gradient at its mean."""
-
-
-@dataclass(frozen=True)
-class Tilt:
-    """Dhariwal & Nichol 2021, algorithm 1: x_s ~ N(μ + Σ·gradient(μ), Σ). x₀ and ε have algorithm 2's shift already;
-    a sampler that draws x_s from a mean takes `x0_BCHW` for it, and this gradient, instead.
-    """
-
-    x0_BCHW: Tensor
-    """x₀ without the classifier."""
-    gradient: Callable[[Tensor, Level], Tensor]
-    """(scale − 1) · ∇ log p(y | x) at (x, level), shaped like x."""
-
-
-@dataclass(frozen=True)
 class Step:
     """One step of a walk, from `level` to `next_level`."""
 
-    index: int
-    """0 for the first."""
-    level: Level
-    next_level: Level
-    x_t_BCHW: Tensor
-    """Where the step began."""
-    x0_BCHW: Tensor
-    """The clean image as predicted from x_t."""
-    following_BCHW: Tensor
-    """Where the step arrived; the last step's is the sample."""
+    __slots__ = ("_said", "following_BCHW", "index", "level", "next_level", "x_t_BCHW")
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        level: Level,
+        next_level: Level,
+        x_t_BCHW: Tensor,
+        x0_BCHW: Tensor | Denoised,
+        following_BCHW: Tensor,
+    ) -> None:
+        """`x0_BCHW` may be what a network said, of which x₀ is made when it is read."""
+        self.index = index
+        """0 for the first."""
+        self.level = level
+        self.next_level = next_level
+        self.x_t_BCHW = x_t_BCHW
+        """Where the step began."""
+        self.following_BCHW = following_BCHW
+        """Where the step arrived; the last step's is the sample."""
+        self._said = x0_BCHW
+
+    @property
+    def x0_BCHW(self) -> Tensor:  # noqa: N802
+        """The clean image as predicted from x_t."""
+        return self._said if isinstance(self._said, Tensor) else self._said.x0_BCHW
 
     @property
     def t(self) -> float:

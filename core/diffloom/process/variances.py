@@ -14,7 +14,8 @@ from diffloom.kinds import Variance
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from diffloom.process.types import Denoised, Level
+    from diffloom.process.denoised import Denoised
+    from diffloom.process.types import Level
 
 
 class FixedSmall:

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from diffloom.process.types import Course, Denoised, Step
+from diffloom.process.denoised import Denoised
+from diffloom.process.types import Course, Step
 
 Move: TypeAlias = Callable[[Tensor, int], tuple[Denoised, Tensor]]
 """(x_BCHW, index) → what the network said of x at levels[index], and where the step to levels[index + 1] arrives."""
@@ -39,7 +40,7 @@ class Stepper(ABC):
                 level=level,
                 next_level=next_level,
                 x_t_BCHW=x_BCHW,
-                x0_BCHW=denoised.x0_BCHW,
+                x0_BCHW=denoised,
                 following_BCHW=following,
             )
             x_BCHW = following
