@@ -12,7 +12,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class Archive:
         try:
             with zipfile.ZipFile(hidden, "w", zipfile.ZIP_STORED) as archive:
                 with archive.open("arr_0.npy", "w", force_zip64=True) as file:
-                    self._join(cast(IO[bytes], file), manifest)
+                    self._join(file, manifest)
                 if labels is not None:
                     with archive.open("arr_1.npy", "w") as file:
                         np.lib.format.write_array(file, labels, allow_pickle=False)

@@ -38,6 +38,7 @@ class Fitting(Generic[W]):
         self._what, self._rows, self._split = what, rows, split
         self.most = most
         """Rows at once; None for all there are."""
+        self._refused: tuple[int, str] | None = None
 
     def over(self, whole: W, compute: Callable[[W], R]) -> Iterator[tuple[W, R]]:
         """The parts of the work, in order, each with its result.
@@ -55,9 +56,10 @@ class Fitting(Generic[W]):
                 raise
             told = str(error).splitlines()[0]
         else:
+            self._tell()
             yield whole, result
             return
-        # Only here, where the error is gone, are the tensors that it held.
+        # Only here, where the error is gone, are the tensors gone that it held.
         self._halve(self._rows(whole), told)
         yield from self.over(whole, compute)
 
@@ -68,19 +70,25 @@ class Fitting(Generic[W]):
                 "(space.tile, for an autoencoder), compute in sampling.precision=bf16, move parts that wait off the "
                 "device (sampling.offload), take --device cpu, or free some memory"
             )
-        if self.most is None or rows <= self.most:
+        self._refused = self._refused or (rows, told)
+        self.most = rows // 2
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _tell(self) -> None:
+        """Say once which number of rows was found, however many were tried."""
+        if self._refused is not None:
+            rows, told = self._refused
+            self._refused = None
             logger.warning(
                 "memory does not suffice for %s %d images at once (%s): %d at once from here on; the images stay the "
                 "same",
                 self._what,
                 rows,
                 told,
-                rows // 2,
+                self.most,
             )
-        self.most = rows // 2
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 def drawn(

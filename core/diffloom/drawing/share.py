@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
-from diffloom.device import usable_device
 from diffloom.errors import DiffloomError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Share:
 
     def device(self, name: torch.device | str | None) -> torch.device:
         """Where this process computes. Raises DiffloomError for one device where each needs its own."""
+        import torch
+
+        from diffloom.device import usable_device
+
         if self.count > 1 and name is not None and ":" in str(name):
             raise DiffloomError(
                 f"device {str(name)!r}: each of several processes has a device of its own; say cuda or cpu"
