@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Self, cast
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +16,16 @@ from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
 from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks
-from diffloom.inference.compute import own_type
+from diffloom.inference.compute import own_device, own_type
+from diffloom.inference.products import products
+from diffloom.inference.visit import visiting
+from diffloom.inference.products import products
 from diffloom.kinds import Codec, Conversion, Encoder, NoiseSchedule, Walk
 from diffloom.plugins import load_registry
 from diffloom.process import CLEAN, Draws, Level, Process
 from diffloom.registry import Registry
+
+logger = logging.getLogger("diffloom")
 
 
 @dataclass
@@ -39,6 +46,10 @@ class Assembled:
     weights_digest: str | None = None
     """Digest of the checkpoint's weights; None for weights that were never saved."""
     _ready: ReadyNetworks = field(default_factory=ReadyNetworks, repr=False, compare=False)
+    _ready_space: ReadyNetworks = field(default_factory=ReadyNetworks, repr=False, compare=False)
+    _visited: torch.device | None = field(default=None, repr=False, compare=False)
+    """Where parts go to work, one at a time; None where the weights are where they work."""
+    _ready_space: ReadyNetworks = field(default_factory=ReadyNetworks, repr=False, compare=False)
 
     @property
     def backbone(self) -> nn.Module:
@@ -72,8 +83,8 @@ class Assembled:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        """Where the work is done: where the weights are, or are brought to."""
+        return self._visited or own_device(self.module)
 
     @property
     def conditioning(self) -> Conditioning:
@@ -82,8 +93,23 @@ class Assembled:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights; returns the model itself."""
-        self._ready.forget()
+        self.forget_ready()
+        self._visited = None
         self.module.to(device)
+        return self
+
+    def work_on(self, device: torch.device | str) -> Self:
+        """Draw samples on a device: the weights are moved there, or with `sampling.offload` brought there in turn."""
+        device = torch.device(device)
+        if not self.document.sampling.offload:
+            return self.to(device)
+        self.to("cpu")
+        if device.type == "cpu":
+            logger.info(
+                "sampling.offload: the weights are in the CPU's own memory already, so nothing is moved"
+            )
+        else:
+            self._visited = device
         return self
 
     def condition(self, raw: Raw) -> Condition:
@@ -101,21 +127,42 @@ class Assembled:
 
     def ready(self, sampling: Sampling) -> ReadyNetwork:
         """The network as it draws samples here. Its copy stays until weights change, it is moved, or `forget_ready`."""
-        return self._ready.of(self.backbone, precision=sampling.precision)
+        return self._ready.of(
+            self.backbone,
+            precision=sampling.precision,
+            device=self._visited,
+            compiles=sampling.compile,
+            remembers=sampling.caching is not None,
+        )
 
     def forget_ready(self) -> None:
         """Give free what copies of the weights, made ready to draw samples, take; the next sample makes them again."""
         self._ready.forget()
+        self._ready_space.forget()
+
+    def in_turn(self, part: Literal["space", "conditioners"]) -> AbstractContextManager[None]:
+        """Within it, the weights of this part are where the work is done."""
+        return visiting(self.module[part], part, self._visited)
+
+    def walking(self) -> AbstractContextManager[None]:
+        """Within it the network made ready stays; where it was brought, it leaves with the last who walks."""
+        return self._ready.used(leaves=self._visited is not None)
 
     @torch.no_grad()
     def encode(self, images_BCHW: Tensor) -> Tensor:
         """Points of the space, float32, from pictures in [-1, 1]."""
-        return self.space.encode(images_BCHW.to(self.device, _dtype(self.module["space"]))).float()
+        with self.in_turn("space"):
+            return self.space.encode(images_BCHW.to(self.device, own_type(self.module["space"]))).float()
 
     @torch.no_grad()
     def decode(self, x_BCHW: Tensor) -> Tensor:
-        """Pictures in [-1, 1], float32, from points of the space."""
-        return self.space.decode(x_BCHW.to(_dtype(self.module["space"]))).float().clamp(-1, 1)
+        """Pictures in [-1, 1], float32, from points of the space, computed in what `sampling.precision` says."""
+        kept, precision = self._ready_space, self.document.sampling.precision
+        with kept.used(leaves=self._visited is not None):
+            ready = kept.of(self.module["space"], precision=precision, device=self._visited)
+            with products(tf32=ready.compute.tf32):
+                decoded_BCHW = cast(Codec, ready.module).decode(x_BCHW.to(ready.compute.dtype))
+            return decoded_BCHW.float().clamp(-1, 1)
 
     def levels(self, sampling: Sampling) -> tuple[Level, ...]:
         """The noise levels a sampling section visits, its end last: clean, or the first time.
@@ -130,8 +177,3 @@ class Assembled:
             return (*levels, CLEAN)
         (end, _) = self.schedule.levels([self.schedule.axis.first])
         return (*(level for level in levels if level.sigma > end.sigma), end)
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    """The type of a module's weights; float32 for those without."""
-    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

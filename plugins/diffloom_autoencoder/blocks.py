@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from diffloom.nn import Block, Signal, Upsample, doubling, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
-from diffloom_autoencoder.strip_layers import activated, convolved, doubled, projected
+from diffloom_autoencoder.strip_layers import activated, convolved, doubled, layout_of, projected
 from diffloom_autoencoder.strips import Strips
 
 NORM_EPS = 1e-6
@@ -47,6 +47,8 @@ class Folded(Block):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = doubling(conv)
+        folded = self.conv.weight.detach().contiguous(memory_format=layout_of(conv.weight))
+        self.conv.weight = nn.Parameter(folded, requires_grad=False)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = WHOLE) -> Tensor:
         out_BCHW: Tensor = self.conv(x_BCHW)
@@ -110,9 +112,8 @@ class Head(Block):
         return out_BCHW
 
     def in_strips(self, picture: Strips) -> Strips:
-        """The same, strip by strip, and in float32: what a picture is made of is not rounded to half precision."""
-        exact = torch.promote_types(picture.dtype, torch.float32)
-        return Strips(convolved(self.conv, picture, activated(self.norm, picture), dtype=exact))
+        """The same, strip by strip."""
+        return Strips(convolved(self.conv, picture, activated(self.norm, picture)))
 
 
 def _silu(x_BCHW: Tensor) -> Tensor:

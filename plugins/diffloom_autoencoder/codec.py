@@ -29,8 +29,9 @@ class Handling:
 class LatentCodec(nn.Module):
     """An encoder and a decoder as a `Codec`: x = (latent − shift) · scale.
 
-    Gives the dtype it is given, whatever its weights have. Raises ValueError for other channels, and for sizes that
-    are no multiples of `factor`.
+    Gives the dtype it is given, whatever its weights have; where it was made ready to compute in half precision and is
+    given that, it gives the float32 of its last layer. Raises ValueError for other channels, and for sizes that are no
+    multiples of `factor`.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class LatentCodec(nn.Module):
 
     def decode(self, x_BCHW: Tensor) -> Tensor:
         """Normalised latents → pictures."""
-        return self.decoded(x_BCHW / self._like(x_BCHW, "scale") + self._like(x_BCHW, "shift"))
+        exact_BCHW = x_BCHW.to(torch.promote_types(x_BCHW.dtype, torch.float32))
+        latents_BCHW = exact_BCHW / self._like(exact_BCHW, "scale") + self._like(exact_BCHW, "shift")
+        return self.decoded(latents_BCHW.to(x_BCHW.dtype))
 
     def latents(self, encoded_BCHW: Tensor) -> Tensor:
         """What the decoder reads, of what the encoder gave."""

@@ -20,23 +20,25 @@ class Guarded:
         self.told = False
 
     def __call__(self, side: Side, x_BCHW: Tensor, *, tile: int | None) -> Tensor:
-        """What `side` makes of x, in x's dtype; it runs in its weights'.
+        """What `side` makes of x, in x's dtype or its last layer's; it runs in its weights'.
 
         Row by row, so that a picture is the same whatever stands beside it. The float32 weights live for the call.
         """
-        dtype = side.last_layer.dtype
-        out_BCHW: Tensor = side(x_BCHW.to(dtype), tile=tile)
+        out_BCHW: Tensor = side(x_BCHW.to(side.dtype), tile=tile)
         overflowed_B = None
-        if out_BCHW.dtype == torch.float16:  # by its weights or under autocast; no other has so small a range
+        if torch.float16 in (
+            side.dtype,
+            out_BCHW.dtype,
+        ):  # by its weights or under autocast; no other is so narrow
             overflowed_B = ~out_BCHW.isfinite().flatten(1).all(dim=1)
-        out_BCHW = out_BCHW.to(x_BCHW.dtype)
+        out_BCHW = out_BCHW.to(side.dtype_for(x_BCHW.dtype))
         if overflowed_B is not None and bool(overflowed_B.any()):
             self._tell()
             weights = {name: weight.float() for name, weight in side.state_dict(keep_vars=True).items()}
             with torch.autocast(x_BCHW.device.type, enabled=False):
                 rows_BCHW = x_BCHW[overflowed_B].float()
                 exact_BCHW = functional_call(side, weights, (rows_BCHW,), {"tile": tile})
-            out_BCHW = out_BCHW.index_put((overflowed_B,), exact_BCHW.to(x_BCHW.dtype))
+            out_BCHW = out_BCHW.index_put((overflowed_B,), exact_BCHW.to(out_BCHW.dtype))
         return out_BCHW
 
     def _tell(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 
+import torch
 from torch import Tensor, nn
 
 from diffloom.nn import SelfAttention
@@ -109,9 +110,30 @@ class Side(nn.Module):
 
     def for_inference(self) -> nn.Module:
         """The same where no gradients are wanted, strip by strip."""
-        from diffloom_autoencoder.strip_side import strip_side
+        from diffloom_autoencoder.strip_side import StripSide
 
-        return strip_side(self)
+        return StripSide(*self.stages)
+
+    def keeps_float32(self) -> Collection[str]:
+        """The last convolution of several pixels, and those of single ones behind it: what a picture is made of is not
+        rounded to half precision.
+        """
+        names: list[str] = []
+        for name, part in reversed(list(self.named_modules())):
+            if isinstance(part, nn.Conv2d):
+                names.append(name)
+                if part.kernel_size != (1, 1):
+                    break
+        return names
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in, but for what is kept in float32."""
+        return next(self.parameters()).dtype
+
+    def dtype_for(self, given: torch.dtype) -> torch.dtype:
+        """Of the result: what was given, or the last layer's where that is exacter than the rest."""
+        return self.last_layer.dtype if given == self.dtype else given
 
     @property
     def last_layer(self) -> Tensor:

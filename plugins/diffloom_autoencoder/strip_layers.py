@@ -16,6 +16,12 @@ from diffloom_autoencoder.moments import Moments
 from diffloom_autoencoder.strips import Filling, Strips, copied, windows
 
 
+def layout_of(weight: Tensor) -> torch.memory_format:
+    """How the pictures lie in memory that go with these weights: whoever laid these out has chosen."""
+    last = weight.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def activated(norm: nn.GroupNorm, picture: Strips) -> Filling:
     """Writes SiLU(norm(rows)), by the moments of the whole picture, which is looked at here."""
     moments = Moments.together([Moments.of_channels(strip_BCRW) for strip_BCRW in picture])
@@ -33,19 +39,22 @@ def rectified(rows_BCRW: Tensor, out_BCRW: Tensor) -> None:
     torch.clamp_min(rows_BCRW, 0, out=out_BCRW)
 
 
-def convolved(
-    conv: nn.Conv2d, picture: Strips, filling: Filling = copied, *, dtype: torch.dtype | None = None
-) -> Iterator[Tensor]:
-    """What the convolution makes of what `filling` makes of the picture; computed in `dtype`, or the picture's."""
+def convolved(conv: nn.Conv2d, picture: Strips, filling: Filling = copied) -> Iterator[Tensor]:
+    """What the convolution makes of what `filling` makes of the picture, in the type of its weights."""
     (size, _), (stride, _) = conv.kernel_size, conv.stride
     edge = size // 2
-    weight, bias = conv.weight.to(dtype or picture.dtype), conv.bias
-    bias = None if bias is None else bias.to(weight.dtype)
     rows = picture.rows_for(max(conv.in_channels, conv.out_channels))
     for window_BCRW in windows(
-        picture, rows=rows, filling=filling, size=size, stride=stride, edges=(edge, edge), dtype=dtype
+        picture,
+        rows=rows,
+        filling=filling,
+        size=size,
+        stride=stride,
+        edges=(edge, edge),
+        layout=layout_of(conv.weight),
+        dtype=conv.weight.dtype,
     ):
-        yield functional.conv2d(window_BCRW, weight, bias, stride=stride, padding=(0, edge))
+        yield functional.conv2d(window_BCRW, conv.weight, conv.bias, stride=stride, padding=(0, edge))
 
 
 def projected(conv: nn.Conv2d, picture: Strips) -> Iterator[Tensor]:
@@ -58,7 +67,7 @@ def projected(conv: nn.Conv2d, picture: Strips) -> Iterator[Tensor]:
 def doubled(folded: nn.ConvTranspose2d, picture: Strips) -> Iterator[Tensor]:
     """What a convolution folded with a doubling (`diffloom.nn.doubling`) makes of the picture."""
     rows = max(1, picture.rows_for(folded.out_channels, width=2 * picture.width) // 2)
-    for window_BCRW in windows(picture, rows=rows):
+    for window_BCRW in windows(picture, rows=rows, layout=layout_of(folded.weight)):
         # Of R + 2 rows, 2·R in the middle have all their neighbours: the padding cuts the others off.
         yield functional.conv_transpose2d(window_BCRW, folded.weight, folded.bias, stride=2, padding=(3, 1))
 
@@ -67,6 +76,8 @@ def halved(layer: Downsample, picture: Strips) -> Iterator[Tensor]:
     """What the layer makes of the picture."""
     conv, (left, right, top, bottom) = layer.conv, layer.edges
     rows = max(1, picture.rows_for(conv.in_channels) // 2)
-    for window_BCRW in windows(picture, rows=rows, stride=2, edges=(top, bottom)):
+    for window_BCRW in windows(
+        picture, rows=rows, stride=2, edges=(top, bottom), layout=layout_of(conv.weight)
+    ):
         padded_BCRW = functional.pad(window_BCRW, (left, right))
         yield functional.conv2d(padded_BCRW, conv.weight, conv.bias, stride=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -12,7 +11,7 @@ from diffloom.nn import Downsample
 from diffloom_autoencoder.extent import WHOLE
 from diffloom_autoencoder.stage import Side
 from diffloom_autoencoder.strip_layers import halved
-from diffloom_autoencoder.strips import LAST, Strips
+from diffloom_autoencoder.strips import Strips
 
 
 @runtime_checkable
@@ -38,8 +37,8 @@ class StripSide(Side):
     def forward(self, x_BCHW: Tensor, *, tile: int | None = None) -> Tensor:
         if tile is not None or not x_BCHW.numel() or (torch.is_grad_enabled() and x_BCHW.requires_grad):
             return super().forward(x_BCHW, tile=tile)
-        picture = Strips([x_BCHW.contiguous(memory_format=LAST)])
-        del x_BCHW
+        picture = Strips([x_BCHW])
+        del x_BCHW  # so that nothing but the picture holds it
         for stage in self.stages:
             for part in stage.parts:  # type: ignore[union-attr]
                 picture = _after(part, picture)
@@ -52,14 +51,3 @@ def _after(part: nn.Module, picture: Strips) -> Strips:
     if isinstance(part, Downsample):
         return Strips(halved(part, picture))
     return Strips([part(picture.whole(), WHOLE)])
-
-
-def strip_side(side: Side) -> StripSide:
-    """The side in strips, from the same weights, those of its convolutions laid out as such like them."""
-    memo: dict[int, object] = {
-        id(weight): nn.Parameter(weight.detach().contiguous(memory_format=LAST), requires_grad=False)
-        if weight.dim() == 4
-        else weight
-        for weight in side.parameters()
-    }
-    return StripSide(*(copy.deepcopy(stage, memo) for stage in side.stages))  # type: ignore[arg-type]
