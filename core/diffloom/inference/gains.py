@@ -1,4 +1,4 @@
-"""How much faster this device computes in bf16: measured once, and remembered for the next process.
+"""How much faster this device computes in bf16, and by Winograd's way: measured once, kept for the next process.
 
 No flag of a processor tells it: there are some with instructions for bf16 that convolve at half the speed of float32.
 """
@@ -13,13 +13,16 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import torch
 from torch import Tensor, nn
+
+from diffloom.nn.ready_conv import PlainConv2d
+from diffloom.nn.winograd import WinogradConv2d
 
 logger = logging.getLogger("diffloom")
 ROUNDS = 5
@@ -30,12 +33,14 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Gains:
-    """The time of float32 by that of bf16; 0 where bf16 cannot be computed."""
+    """The plain time by the other way's: above 1, the other way is faster; 0 where it cannot be gone."""
 
     convolution: float
-    """Of 3×3 convolutions."""
+    """Of 3×3 convolutions in float32, by bf16."""
     product: float
-    """Of matrix products."""
+    """Of matrix products in float32, by bf16."""
+    winograd: float = 0.0
+    """Of 3×3 convolutions in float32, by `diffloom.nn.winograd`; not measured but on CPUs."""
 
 
 def gains(device: torch.device) -> Gains:
@@ -60,11 +65,22 @@ def measured(device: torch.device) -> Gains:
     conv = nn.Conv2d(128, 128, 3, padding=1, device=device)
     x_NK = torch.ones(256 * many, 512, device=device)
     linear = nn.Linear(512, 512, device=device)
-    return Gains(convolution=_gain(conv, x_BCHW), product=_gain(linear, x_NK))
+    return Gains(
+        convolution=_gain(conv, x_BCHW),
+        product=_gain(linear, x_NK),
+        winograd=_gain_of_winograd() if device.type == "cpu" else 0.0,
+    )
+
+
+def _gain_of_winograd() -> float:
+    """A direct convolution's time by that of `WinogradConv2d`."""
+    conv = nn.Conv2d(256, 256, 3, padding=1)
+    x_BCHW = torch.ones(4, 256, 16, 16).to(memory_format=torch.channels_last)
+    return _in_turns(_seconds_of(conv, x_BCHW), _seconds_of(WinogradConv2d(conv, PlainConv2d), x_BCHW))
 
 
 def _gain(layer: nn.Module, x: Tensor) -> float:
-    """The layer's time in float32 by its time in bf16, the rounds of both in turns."""
+    """The layer's time in float32 by its time in bf16."""
     exact = _seconds_of(layer, x)
     try:
         half = _seconds_of(copy.deepcopy(layer).bfloat16(), x.bfloat16())
@@ -72,20 +88,27 @@ def _gain(layer: nn.Module, x: Tensor) -> float:
     except (RuntimeError, NotImplementedError) as error:
         logger.debug("bf16 cannot be computed on %s: %s", x.device, error)
         return 0.0
-    exact()
-    rounds = [(exact(), half()) for _ in range(ROUNDS)]
-    return min(one for one, _ in rounds) / min(other for _, other in rounds)
+    return _in_turns(exact, half)
+
+
+def _in_turns(plain: Callable[[], float], other: Callable[[], float]) -> float:
+    """The one's time by the other's, the rounds of both in turns; the first of each does not count."""
+    rounds = [(plain(), other()) for _ in range(1 + ROUNDS)][1:]
+    return min(one for one, _ in rounds) / min(two for _, two in rounds)
 
 
 def _seconds_of(layer: nn.Module, x: Tensor) -> Callable[[], float]:
+    # on CPUs what this process computed, as the clock on the wall sees everything else the machine does
+    clock = time.process_time if x.device.type == "cpu" else time.perf_counter
+
     def seconds() -> float:
         if x.device.type == "cuda":
             torch.cuda.synchronize(x.device)
-        began = time.perf_counter()
+        began = clock()
         layer(x)
         if x.device.type == "cuda":
             torch.cuda.synchronize(x.device)
-        return time.perf_counter() - began
+        return clock() - began
 
     return seconds
 
@@ -113,7 +136,7 @@ def _read(path: Path, key: str) -> Gains | None:
         found = json.loads(path.read_text())
         if found["key"] != key:
             return None
-        return Gains(convolution=float(found["convolution"]), product=float(found["product"]))
+        return Gains(**{item.name: float(found[item.name]) for item in fields(Gains)})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

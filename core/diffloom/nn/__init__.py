@@ -14,6 +14,7 @@ from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
 from diffloom.nn.preparation import prepare_training
+from diffloom.nn.ready_conv import ReadyConv2d, ready_conv
 from diffloom.nn.resample import Downsample, Upsample, doubled, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
@@ -32,6 +33,7 @@ __all__ = [
     "Deep",
     "Downsample",
     "Dropout",
+    "ReadyConv2d",
     "ResidualBlock",
     "ScaleShiftResidualBlock",
     "SelfAttention",
@@ -52,6 +54,7 @@ __all__ = [
     "identity_attention",
     "key_dropout",
     "prepare_training",
+    "ready_conv",
     "self_attentions",
     "torch_attention",
     "unkeyed_dropout",

@@ -1,0 +1,201 @@
+"""3×3 convolutions with 4/9 of the multiplications (Winograd 1980; Lavin & Gray 2016, section 4.1: F(2×2, 3×3)).
+
+Two neighbouring outputs of a kernel of three taps, a₀k₀ + a₁k₁ + a₂k₂ and a₁k₀ + a₂k₁ + a₃k₂, take four products
+instead of six, of sums of inputs with sums of taps; a square of four outputs takes 16 instead of 36. Over all channels
+and squares these are 16 products of matrices. Torch's operations on whole pictures would spend on moving the sums what
+the products gain, so pictures are taken in bands whose sums stay in the processor's cache.
+
+Legend: B batch, I channels in, O channels out, H height, W width; n pictures, b rows and w columns of a band, in
+squares of 2×2 pixels, X all its squares; u and v are a product's place in the 4×4, and 2 is which of two neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffloom.nn.ready_conv import ReadyConv2d
+
+G_43 = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
+"""The sums of taps: Lavin & Gray 2016, eq. 9."""
+CACHED_BYTES = 3 * 2**20
+"""What a band takes for each thread. Of 0.5 to 9 MiB this was the best or within 5 % of it in every layer measured."""
+CHANNELS = 128
+"""Fewer in or out, and there is too little to multiply for what the sums cost."""
+WORTHWHILE = 4 * 2**20
+"""Channels in, times channels out, times squares: with fewer, calling torch costs what the products gain."""
+CLEARLY_FASTER = 1.1
+"""What a layer of 256 channels must gain on a machine for such layers to be computed so."""
+
+
+class WinogradConv2d(ReadyConv2d):
+    """A 3×3 convolution of stride 1 and padding 1, its weights taken as 16 matrices: 16/9 of their memory, once used.
+
+    The result is that of a direct convolution to rounding, and no further from the truth: it sums fewer products. Few
+    pixels are convolved as in `direct`, another form of the same convolution.
+    """
+
+    def __init__(self, conv: nn.Conv2d, direct: Callable[[nn.Conv2d], ReadyConv2d]) -> None:
+        super().__init__(conv)
+        assert winograd_fits(conv), conv
+        self._conv, self._direct = conv, direct
+
+    @property
+    def weight(self) -> Tensor:
+        return self._conv.weight
+
+    @cached_property
+    def direct(self) -> ReadyConv2d:
+        """The other form, made when it is needed: a layer that sees pictures of one size needs one of the two."""
+        return self._direct(self._conv)
+
+    @cached_property
+    def kernels(self) -> tuple[Tensor, ...]:
+        """The sums of taps, (v, I, O) for each u; those of u = 3 with their sign changed, as they are subtracted."""
+        weight_OI33 = self.weight
+        g_43 = torch.tensor(G_43, dtype=torch.float64, device=weight_OI33.device)
+        kernel_uvIO = torch.einsum("us,oist,vt->uvio", g_43, weight_OI33.double(), g_43)
+        kernel_uvIO[3].neg_()
+        return kernel_uvIO.to(weight_OI33.dtype).contiguous().unbind(0)
+
+    def computed(
+        self, x_BIHW: Tensor, bias: Tensor | None, plus_BOHW: Tensor | None, *, silu: bool = False
+    ) -> Tensor:
+        outer, inner = self.weight.shape[:2]
+        batch, _, height, width = x_BIHW.shape
+        if batch * height * width * inner * outer < 4 * WORTHWHILE:
+            return self.direct.computed(x_BIHW, bias, plus_BOHW, silu=silu)
+        if height % 2 or width % 2:
+            even_BIHW = functional.pad(x_BIHW, (0, width % 2, 0, height % 2))
+            out_BOHW = self.computed(even_BIHW, bias, None, silu=silu)[:, :, :height, :width]
+            return out_BOHW.clone() if plus_BOHW is None else out_BOHW + plus_BOHW
+        x_BHWI = x_BIHW.permute(0, 2, 3, 1)
+        plus_BHWO = None if plus_BOHW is None else plus_BOHW.permute(0, 2, 3, 1)
+        out_BHWO = x_BHWI.new_empty(batch, height, width, outer)
+        pictures, rows = self._band(len(x_BHWI), height // 2, width // 2)
+        padded_nh2wI = x_BHWI.new_zeros(pictures, height + 2, 2, width // 2 + 1, x_BHWI.shape[3])
+        bands: dict[tuple[int, int], _Band] = {}
+        for first in range(0, len(x_BHWI), pictures):
+            some = slice(first, first + pictures)
+            padded_nh2wI = padded_nh2wI[: len(x_BHWI[some])]
+            _fill(padded_nh2wI, x_BHWI[some], silu=silu)
+            for top in range(0, height // 2, rows):
+                size = len(padded_nh2wI), min(rows, height // 2 - top)
+                if size not in bands:
+                    bands[size] = _Band(self.kernels, pictures=size[0], rows=size[1], columns=width // 2)
+                pixels = slice(2 * top, 2 * (top + rows))
+                bands[size].convolve(
+                    padded_nh2wI[:, 2 * top : 2 * (top + rows) + 2],
+                    bias,
+                    None if plus_BHWO is None else _squares(plus_BHWO[some, pixels]),
+                    out=_squares(out_BHWO[some, pixels]),
+                )
+        return out_BHWO.permute(0, 3, 1, 2)
+
+    def _band(self, batch: int, rows: int, columns: int) -> tuple[int, int]:
+        """How many pictures, and how many rows of their squares, are computed at once."""
+        outer, inner = self.weight.shape[:2]
+        row_bytes = columns * (6 * inner + 12 * outer) * self.weight.element_size()
+        most_rows = max(1, CACHED_BYTES * torch.get_num_threads() // row_bytes)
+        if most_rows >= rows:
+            return min(batch, most_rows // rows), rows
+        return 1, -(-rows // -(-rows // most_rows))  # bands of one height, or nearly
+
+
+class _Band:
+    """The memory that bands of one size are computed in, and the views of it that are worked with."""
+
+    def __init__(self, kernels: Sequence[Tensor], *, pictures: int, rows: int, columns: int) -> None:
+        inner, outer = kernels[0].shape[1:]
+        new = kernels[0].new_empty
+        self.kernels = kernels
+        self.row_nb2wI = new(pictures, rows, 2, columns + 1, inner)
+        even, odd = self.row_nb2wI.unbind(2)
+        self.columns = even[:, :, :-1], odd[:, :, :-1], even[:, :, 1:], odd[:, :, 1:]
+        sums_vnbwI = new(4, pictures, rows, columns, inner)
+        self.sums, self.factors_vXI = sums_vnbwI.unbind(0), sums_vnbwI.flatten(1, 3)
+        self.products_vXO = [new(4, pictures * rows * columns, outer) for _ in range(3)]
+        upper, lower, _ = self.products_vXO
+        self.halves = [
+            product.view(4, pictures, rows, columns, outer).unbind(0) for product in (upper, lower)
+        ]
+
+    def convolve(
+        self, window_nh2wI: Tensor, bias: Tensor | None, plus_22nbwO: Tensor | None, *, out: Tensor
+    ) -> None:
+        """Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A + bias + plus for every square (eq. 8 and 9), written to `out`."""
+        a, b, c, d = (window_nh2wI[:, start : start + window_nh2wI.shape[1] - 3 : 2] for start in range(4))
+        row, (upper, lower, other) = self.row_nb2wI, self.products_vXO
+        torch.add(b, c, out=row)
+        torch.bmm(self._sums(), self.kernels[1], out=upper)
+        if bias is not None:
+            upper[1] += bias  # of the 16 products this one is in every pixel, with a plus
+        torch.sub(c, b, out=row)
+        torch.bmm(self._sums(), self.kernels[2], out=other)
+        torch.sub(upper, other, out=lower)
+        upper += other
+        torch.sub(a, c, out=row)
+        upper.baddbmm_(self._sums(), self.kernels[0])
+        torch.sub(b, d, out=row)
+        lower.baddbmm_(self._sums(), self.kernels[3])
+        for half in range(2):
+            left, right, third, fourth = self.halves[half]
+            left.add_(right)
+            right.sub_(third)
+            if plus_22nbwO is not None:
+                left.add_(plus_22nbwO[half, 0])
+                right.add_(plus_22nbwO[half, 1])
+            torch.add(left, third, out=out[half, 0])
+            torch.sub(right, fourth, out=out[half, 1])
+
+    def _sums(self) -> Tensor:
+        """What one sum of rows is multiplied as: the sums of its columns."""
+        (a, b, c, d), (first, second, third, fourth) = self.columns, self.sums
+        torch.sub(a, c, out=first)
+        torch.add(b, c, out=second)
+        torch.sub(c, b, out=third)
+        torch.sub(b, d, out=fourth)
+        return self.factors_vXI
+
+
+def _fill(padded_nh2wI: Tensor, x_nHWI: Tensor, *, silu: bool) -> None:
+    """Put pictures between the zeros all around, their even columns before their odd ones."""
+    inside = padded_nh2wI[:, 1:-1]
+    for place, columns in (
+        (inside[:, :, 1, :-1], x_nHWI[:, :, 0::2]),
+        (inside[:, :, 0, 1:], x_nHWI[:, :, 1::2]),
+    ):
+        if silu:
+            torch.ops.aten.silu.out(columns, out=place)
+        else:
+            place.copy_(columns)
+
+
+def _squares(x_nhWO: Tensor) -> Tensor:
+    """A picture's pixels by their row and column in their square: (2, 2, n, b, w, O), a view."""
+    pictures, height, width, channels = x_nhWO.shape
+    return x_nhWO.view(pictures, height // 2, 2, width // 2, 2, channels).permute(2, 4, 0, 1, 3, 5)
+
+
+def winograd_fits(conv: nn.Conv2d) -> bool:
+    """Whether it is a convolution that can be computed so."""
+    told = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
+    return told == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+
+
+def winograd_pays(conv: nn.Conv2d) -> bool:
+    """Whether it is faster so on this machine, by what was measured there."""
+    from diffloom.inference.gains import gains
+
+    weight = conv.weight
+    return (
+        winograd_fits(conv)
+        and weight.device.type == "cpu"
+        and weight.dtype == torch.float32
+        and min(conv.in_channels, conv.out_channels) >= CHANNELS
+        and gains(weight.device).winograd >= CLEARLY_FASTER
+    )
