@@ -19,7 +19,6 @@ from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks
 from diffloom.inference.compute import own_device, own_type
 from diffloom.inference.products import products
 from diffloom.inference.visit import visiting
-from diffloom.inference.products import products
 from diffloom.kinds import Codec, Conversion, Encoder, NoiseSchedule, Walk
 from diffloom.plugins import load_registry
 from diffloom.process import CLEAN, Draws, Level, Process
@@ -49,7 +48,6 @@ class Assembled:
     _ready_space: ReadyNetworks = field(default_factory=ReadyNetworks, repr=False, compare=False)
     _visited: torch.device | None = field(default=None, repr=False, compare=False)
     """Where parts go to work, one at a time; None where the weights are where they work."""
-    _ready_space: ReadyNetworks = field(default_factory=ReadyNetworks, repr=False, compare=False)
 
     @property
     def backbone(self) -> nn.Module:

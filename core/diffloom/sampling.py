@@ -101,7 +101,8 @@ class SamplingPlan:
 
         A new one for each walk, as guidance may remember what it saw.
         """
-        pipeline, device = self.pipeline, self.pipeline.device
+        pipeline, guide = self.pipeline, self.guide
+        aims = self._aims(compares=guide is not None)
         ready = pipeline.ready(self.section)
         network = WalkNetwork(
             ready,
@@ -129,17 +130,21 @@ class SamplingPlan:
             space_shape=pipeline.document.space_info.shape,
             conditioners=pipeline.document.conditioners,
         )
-        conditioning, guide = pipeline.conditioning, self.guide
-        condition = conditioning.encode(self.raw, device=device)
-        aims = Aims(
-            condition=condition,
-            null=conditioning.opposite(self.raw, self.negative, device=device) if guide else condition,
-            others=tuple((weight, conditioning.encode(raw, device=device)) for weight, raw in self.also),
-            raw=self.raw,
-        )
         pulls = guide(aims, model) if guide else ()
         steered = Steered(aims, model, pulls, [part.build() for part in self.section.corrections])
         return steered if self.section.clip is None else clipped(steered, self.section.clip)
+
+    def _aims(self, *, compares: bool) -> Aims:
+        """The conditions, encoded; what guidance leads away from is the condition itself where nothing `compares`."""
+        conditioning, device = self.pipeline.conditioning, self.pipeline.device
+        with self.pipeline.in_turn("conditioners"):
+            condition = conditioning.encode(self.raw, device=device)
+            return Aims(
+                condition=condition,
+                null=conditioning.opposite(self.raw, self.negative, device=device) if compares else condition,
+                others=tuple((weight, conditioning.encode(raw, device=device)) for weight, raw in self.also),
+                raw=self.raw,
+            )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -155,7 +160,11 @@ class SamplingPlan:
         if x_BCHW is None:
             prior_std = pipeline.schedule.prior_std(course.levels[0])
             x_BCHW = prior_std * draws.normal("prior", shape, device=device)
-        return self.walk(x_BCHW, course)
+        return self._steps(self.walk(x_BCHW, course))
+
+    def _steps(self, steps: Iterator[Step]) -> Iterator[Step]:
+        with self.pipeline.walking():
+            yield from steps
 
     @property
     def course(self) -> Course:

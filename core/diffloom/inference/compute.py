@@ -41,6 +41,8 @@ class Compute:
     """Whether NVIDIA GPUs round the factors of float32 products."""
     device: torch.device | None = None
     """Where; None is where the network is."""
+    compiled: Literal["not", "blocks", "graphs"] = "not"
+    """Whether blocks are compiled, and on a GPU each recorded as one CUDA graph."""
 
     @property
     def is_half(self) -> bool:
@@ -56,9 +58,17 @@ class Compute:
 
 
 def chosen_compute(
-    precision: Precision, network: nn.Module, *, device: torch.device | None = None
+    precision: Precision,
+    network: nn.Module,
+    *,
+    device: torch.device | None = None,
+    compiles: bool = False,
+    remembers: bool = False,
 ) -> Compute:
     """How this network computes on a device, or where it is.
+
+    It `compiles` its blocks where that is asked for. What a network `remembers` from call to call outlives the memory
+    of a CUDA graph, so that none is recorded then.
 
     `auto` is the type of the network's own weights, but for large networks of float32 on devices that were measured
     to compute such layers clearly faster in bf16. A network that someone looks into (`is_observed`) has no copy that
@@ -77,6 +87,7 @@ def chosen_compute(
         channels_last=not is_observed(network) and _gains_by_layout(network, place, dtype, precision),
         tf32=precision == "tf32",
         device=device,
+        compiled="not" if not compiles else "graphs" if place.type == "cuda" and not remembers else "blocks",
     )
 
 
@@ -139,3 +150,15 @@ def type_fault(dtype: torch.dtype, device: torch.device) -> str | None:
     except (RuntimeError, NotImplementedError) as error:
         return str(error).splitlines()[0]
     return None
+
+
+@cache
+def mixes_norms(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether a device normalises numbers of this type with weights of float32."""
+    x_BC11, weight_C = torch.ones(1, 2, 1, 1, device=device, dtype=dtype), torch.ones(2, device=device)
+    try:
+        nn.functional.group_norm(x_BC11, 1, weight_C, weight_C)
+        nn.functional.layer_norm(x_BC11[..., 0, 0], (2,), weight_C, weight_C)
+    except RuntimeError:
+        return False
+    return True

@@ -3,55 +3,81 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator
+import logging
+from collections.abc import Collection, Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from diffloom.inference.compute import Compute
+from diffloom.inference.compute import Compute, mixes_norms, own_device
+from diffloom.inference.forms import Forming
 from diffloom.inference.observed import HOOKS, is_observed, own_methods
+from diffloom.nn.compilation import Backend, compile_blocks
+
+logger = logging.getLogger("diffloom")
 
 
 @torch.no_grad()
-def prepared(network: nn.Module, compute: Compute) -> nn.Module:
+def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "inductor") -> nn.Module:
     """The network as it computes samples; the network itself where that is no other.
 
     Every module that has a method `for_inference() -> nn.Module` is replaced by what that returns, a faster form which
     computes the same from the same weights; what is inside it was replaced before. In half precision what a module
     names by a method `keeps_float32() -> Collection[str]`, parts of it by their dotted names, stays in float32: its
-    weights, what enters it and what it returns. A network that someone looks into (`is_observed`) keeps its own forms,
+    weights, what enters it and what it returns. So do the weights of norms, whose statistics torch computes in float32
+    in any case, where the device takes them. A network that someone looks into (`is_observed`) keeps its own forms,
     and where it is copied its hooks are called for the copy.
+
+    Where it is `compiled`, the forms of its blocks are (`diffloom.nn.blocks`), and not what is between them.
 
     A weight that changes afterwards makes a copy stale.
     """
     exact = {weight for part in _exact_parts(network, compute) for weight in part.parameters()}
+    exact |= {weight for norm in _exact_norms(network, compute) for weight in norm.parameters()}
     memo: dict[int, Any] = {
-        id(weight): _converted(weight, compute, keeps_type=weight in exact)
+        id(weight): _converted(weight, compute, torch.float32 if weight in exact else compute.dtype)
         for weight in (*network.parameters(), *network.buffers())
     }
     is_own = all(_shares(weight, memo[id(weight)]) for weight in (*network.parameters(), *network.buffers()))
-    has_forms = not is_observed(network) and any(hasattr(part, "for_inference") for part in network.modules())
-    if is_own and not has_forms:
+    is_free = not is_observed(network)
+    has_forms = is_free and any(hasattr(part, "for_inference") for part in network.modules())
+    compiles = is_free and compute.compiled != "not"
+    if is_own and not has_forms and not compiles:
         return network
     memo |= {id(shared): shared for part in network.modules() for shared in _shared(part)}
     ready = copy.deepcopy(network, memo).eval().requires_grad_(False)
-    parts = set(_exact_parts(ready, compute))
-    if has_forms:
-        ready = _formed(ready, parts, {})
-    else:
-        for part in parts:
-            part.register_forward_pre_hook(_in_float32)
+    forming = Forming(set(_exact_parts(ready, compute)), has_faster_forms=has_forms)
+    ready = forming.formed(ready)
+    if compiles:
+        _compile(list(forming.blocks), compute, backend)
     return ready
 
 
-def _converted(weight: Tensor, compute: Compute, *, keeps_type: bool) -> Tensor:
-    """The weight in the type, the layout and the place of the copy; its own memory where they are the same."""
+def _compile(blocks: list[nn.Module], compute: Compute, backend: Backend) -> None:
+    """Compile these, where they are any and this machine can; tell what happens."""
+    if not blocks:
+        logger.warning(
+            "sampling.compile: the network has no blocks (diffloom.nn.Block), so nothing is compiled"
+        )
+        return
+    line = compile_blocks(
+        blocks, backend=backend, mode="reduce-overhead" if compute.compiled == "graphs" else None
+    )
+    told = line.removeprefix("warning: ")
+    if told != line:
+        logger.warning("sampling.compile: %s", told)
+    else:
+        logger.info("sampling.%s, which makes the first steps slow", told)
+
+
+def _converted(weight: Tensor, compute: Compute, dtype: torch.dtype) -> Tensor:
+    """The weight in this type, in the layout and the place of the copy; its own memory where they are the same."""
     data = weight.detach()
     if weight.is_floating_point():
         is_picture = compute.channels_last and weight.dim() == 4
         data = data.to(
-            dtype=weight.dtype if keeps_type else compute.dtype,
+            dtype=dtype,
             memory_format=torch.channels_last if is_picture else torch.preserve_format,
         )
     if compute.device is not None:
@@ -73,6 +99,13 @@ def _exact_parts(network: nn.Module, compute: Compute) -> Iterator[nn.Module]:
         yield from (part.get_submodule(name) for name in names)
 
 
+def _exact_norms(network: nn.Module, compute: Compute) -> Iterator[nn.Module]:
+    """Norms whose weights need not be rounded."""
+    place = compute.device or own_device(network)
+    if compute.is_half and mixes_norms(compute.dtype, place):
+        yield from (part for part in network.modules() if isinstance(part, nn.GroupNorm | nn.LayerNorm))
+
+
 def _shared(part: nn.Module) -> Iterator[object]:
     """What belongs to others and is not copied: the kernel of an attention, hooks, methods that were replaced."""
     if hasattr(part, "kernel"):
@@ -81,24 +114,3 @@ def _shared(part: nn.Module) -> Iterator[object]:
         yield from getattr(part, hooks).values()
     for name in own_methods(part):
         yield vars(part)[name]
-
-
-def _formed(part: nn.Module, exact: Collection[nn.Module], done: dict[nn.Module, nn.Module]) -> nn.Module:
-    """The part in its faster form, as are those inside it; one that stands in two places stays one."""
-    if part not in done:
-        for name, child in part.named_children():
-            part.add_module(name, _formed(child, exact, done))
-        for_inference: Callable[[], nn.Module] | None = getattr(part, "for_inference", None)
-        form = part if for_inference is None else for_inference()
-        if part in exact:
-            form.register_forward_pre_hook(_in_float32)
-        done[part] = form.eval().requires_grad_(False)
-    return done[part]
-
-
-def _in_float32(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What enters, its numbers in float32."""
-    return tuple(
-        value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
-        for value in inputs
-    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -37,6 +38,9 @@ class ReadyNetwork:
         """The network's raw output, in what the network computes in; its last layer's may be float32."""
         layout = torch.channels_last if self.compute.channels_last else torch.preserve_format
         x_BCHW = x_BCHW.to(self.compute.dtype, memory_format=layout)
+        if self.compute.compiled == "graphs":
+            # Nothing of the last call is used any more.
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with products(tf32=self.compute.tf32):
             output = (self.instead or self.module)(x_BCHW, t_B, self._cast(condition))
         assert isinstance(output, Tensor)
@@ -55,16 +59,23 @@ class ReadyNetworks:
     """What was made ready of a network, made anew where that is no longer the same. Threads may share it."""
 
     _kept: tuple[Compute, Snapshot, ReadyNetwork] | None = None
+    _users: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(
-        self, network: nn.Module, *, precision: Precision, device: torch.device | None = None
+        self,
+        network: nn.Module,
+        *,
+        precision: Precision,
+        device: torch.device | None = None,
+        compiles: bool = False,
+        remembers: bool = False,
     ) -> ReadyNetwork:
-        """The network, ready to compute in this precision: on a device, or where it is.
+        """The network, ready to compute in this precision: on a device, or where it is; the rest is `chosen_compute`'s.
 
         One copy is kept, which may be as large as the network: it goes before another is made.
         """
-        compute = chosen_compute(precision, network, device=device)
+        compute = chosen_compute(precision, network, device=device, compiles=compiles, remembers=remembers)
         with self._lock:
             if self._kept is not None:
                 made_for, snapshot, ready = self._kept
@@ -77,6 +88,19 @@ class ReadyNetworks:
             if module is not network:
                 self._kept = (compute, Snapshot(network), ready)
             return ready
+
+    @contextmanager
+    def used(self, *, leaves: bool) -> Iterator[None]:
+        """Within it the copy is in use; where it then `leaves`, it is forgotten when nobody uses it any more."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if leaves and self._users == 0:
+                    self._kept = None
 
     def forget(self) -> None:
         """Give the memory of what was made ready free."""

@@ -20,8 +20,10 @@ PLACE = "TORCHINDUCTOR_CACHE_DIR"
 """torch's variable for where it keeps what it has compiled; by itself a folder that a restart empties."""
 
 
-def compile_blocks(found: Sequence[nn.Module], *, backend: Backend = "inductor") -> str:
-    """Compile modules in place, each when it is first called; returns what to tell.
+def compile_blocks(
+    found: Sequence[nn.Module], *, backend: Backend = "inductor", mode: str | None = None
+) -> str:
+    """Compile modules in place, each when it is first called; returns what to tell. `mode` is torch.compile's.
 
     Where this machine cannot compile, nothing is, and the line says why: it begins with `warning:`. Give the parts
     that a network repeats (`diffloom.nn.blocks`), of which there is at least one, rather than the network: those of one
@@ -37,7 +39,7 @@ def compile_blocks(found: Sequence[nn.Module], *, backend: Backend = "inductor")
     limits.recompile_limit = max(limits.recompile_limit, COMPILATIONS * len(found))
     limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, COMPILATIONS * len(found))
     for module in found:
-        module.compile(backend=backend)
+        module.compile(backend=backend, mode=mode)
     return f"compiling: {len(found)} blocks, each shape when it is first met"
 
 
