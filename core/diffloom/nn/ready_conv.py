@@ -6,6 +6,7 @@ Legend: B batch, I channels in, O channels out, H height, W width; the digits ar
 from __future__ import annotations
 
 from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
