@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Move
+from diffloom.process import Course, Denoised, Move, summed
 from diffloom_multistep.multistep import Multistep, order_at
 
 BASHFORTH: dict[int, tuple[float, ...]] = {
@@ -24,15 +24,13 @@ class IPNDM(Multistep):
     higher. The first steps have fewer values, where the PNDM of Liu et al. takes Runge-Kutta steps of four calls.
     """
 
+    remembers = "eps"  # at a level without signal it is x itself, and counts as any other
+
     def __init__(self, *, order: int = 4) -> None:
         """`order` predictions, 1 to 4, make a step once there are as many."""
         if order not in BASHFORTH:
             raise ValueError(f"the order is 1, 2, 3 or 4, not {order}")
         self.order = order
-
-    def remembered(self, denoised: Denoised) -> Tensor:
-        """ε; at a level without signal it is x itself, and counts as any other."""
-        return denoised.eps_BCHW
 
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """Adams-Bashforth's, times the length of the step in sigma/alpha, times alpha_s."""
@@ -65,8 +63,10 @@ class PLMS(IPNDM):
                 return denoised, x_s_BCHW
             ahead = course.denoise(x_s_BCHW, following)
             if current.alpha == 0:
-                return denoised, x_s_BCHW + following.alpha / 2 * (ahead.x0_BCHW - denoised.x0_BCHW)
-            length = following.sigma - following.alpha * current.ratio
-            return denoised, x_s_BCHW + length / 2 * (ahead.eps_BCHW - denoised.eps_BCHW)
+                more, less = {"x0": following.alpha / 2}, {"x0": -following.alpha / 2}
+            else:
+                half = (following.sigma - following.alpha * current.ratio) / 2
+                more, less = {"eps": half}, {"eps": -half}
+            return denoised, summed(((1.0, x_s_BCHW), *ahead.terms(**more), *denoised.terms(**less)))
 
         return move

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from torch import Tensor
-
-from diffloom.process import Course, Denoised, Level, lagrange_integrals
+from diffloom.process import Course, Level, lagrange_integrals
 from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, order_at
 
 Variable = Literal["log_rho", "time"]
@@ -29,6 +27,8 @@ class DEIS(Multistep):
     in it: where a step is much longer than those before, the polynomial reaches too far, and the walk is refused.
     """
 
+    remembers = "eps"
+
     def __init__(
         self, *, order: int = 3, variable: Variable = "log_rho", lower_order_final: bool = True
     ) -> None:
@@ -38,10 +38,6 @@ class DEIS(Multistep):
         self.order = order
         self.variable = variable
         self.lower_order_final = lower_order_final
-
-    def remembered(self, denoised: Denoised) -> Tensor:
-        """ε."""
-        return denoised.eps_BCHW
 
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """alpha_s·∫ L_j dρ over λ = −log ρ, where dρ = −e^(−λ) dλ, without the step's own."""

@@ -6,9 +6,7 @@ import math
 from abc import abstractmethod
 from typing import Literal
 
-from torch import Tensor
-
-from diffloom.process import Course, Denoised, Level, exponential_integrals
+from diffloom.process import Course, Level, exponential_integrals
 from diffloom_multistep.multistep import FEW, Multistep, first_with_signal, order_at
 
 SecondOrder = Literal["midpoint", "heun"]
@@ -21,15 +19,12 @@ class DPMpp(Multistep):
     Into the clean level, λ = ∞, the step is of first order: the prediction itself.
     """
 
+    remembers = "x0"
     highest: int
 
     def __init__(self, *, lower_order_final: bool = True) -> None:
         """`lower_order_final` lets the order fall to 1 at the end of walks of fewer than 15 steps."""
         self.lower_order_final = lower_order_final
-
-    def remembered(self, denoised: Denoised) -> Tensor:
-        """x₀."""
-        return denoised.x0_BCHW
 
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """Those of the order that this step can have."""

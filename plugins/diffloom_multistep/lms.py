@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from diffloom.process import Course, Denoised, lagrange_integrals
+from diffloom.process import Course, lagrange_integrals
 from diffloom_multistep.multistep import Multistep, first_with_signal, order_at
 
 
@@ -15,15 +13,13 @@ class LMS(Multistep):
     `sample_lms`, and ρAB-DEIS of Zhang & Chen 2022. Into the clean level, ρ = 0, the order stays.
     """
 
+    remembers = "eps"
+
     def __init__(self, *, order: int = 4) -> None:
         """`order` predictions make a step once there are as many."""
         if order < 1:
             raise ValueError(f"the order is at least 1, not {order}")
         self.order = order
-
-    def remembered(self, denoised: Denoised) -> Tensor:
-        """ε."""
-        return denoised.eps_BCHW
 
     def weights(self, course: Course, index: int) -> tuple[float, ...]:
         """alpha_s·∫ L_j dρ, without the step's own."""

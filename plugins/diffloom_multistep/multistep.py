@@ -5,13 +5,15 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper
+from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, summed
 
 FEW = 15
 """Levels up to which `lower_order_final` has an effect: fewer than 15 steps (the DPM-Solver++ authors' code)."""
@@ -22,12 +24,11 @@ class Multistep(Stepper):
 
     The first two terms are the first-order step, exact while x₀ (and with it ε) stays as it is, from any level to any
     other: from one without signal, and into the clean one. The rest mends it by how the prediction has been
-    changing. Written in differences, nothing cancels, and a prediction that never changes is followed exactly.
+    changing. The terms are summed as they come, each what it counts in all: a pass over memory for each.
     """
 
-    @abstractmethod
-    def remembered(self, denoised: Denoised) -> Tensor:
-        """What is kept of each prediction: x₀ or ε."""
+    remembers: Literal["x0", "eps"]
+    """What is kept of each prediction."""
 
     @abstractmethod
     def weights(self, course: Course, index: int) -> Sequence[float]:
@@ -37,19 +38,24 @@ class Multistep(Stepper):
         """The step; all weights are computed now."""
         levels = course.levels
         table = [self.weights(course, index) for index in range(len(levels) - 1)]
-        past: deque[Tensor] = deque(maxlen=max(map(len, table)))  # the newest first
+        newest = [self._newest(*pair) for pair in zip(levels[1:], table, strict=True)]
+        past: deque[list[Term]] = deque(maxlen=max(map(len, table)))  # the newest first
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
-            next_level = levels[index + 1]
             denoised = course.denoise(x_BCHW, levels[index])
-            newest = self.remembered(denoised)
-            following = next_level.alpha * denoised.x0_BCHW + next_level.sigma * denoised.eps_BCHW
+            terms: tuple[Term, ...] = denoised.terms(**newest[index])
             for weight, older in zip(table[index], past, strict=False):
-                following = following + weight * (older - newest)
-            past.appendleft(newest)
-            return denoised, following
+                terms += tuple((weight * count, tensor) for count, tensor in older)
+            past.appendleft([term for term in denoised.terms(**{self.remembers: 1.0}) if term[0] != 0.0])
+            return denoised, summed(terms)
 
         return move
+
+    def _newest(self, next_level: Level, weights: Sequence[float]) -> dict[str, float]:
+        """What the step's own x₀ and ε count, once all that is weighed against them is taken off."""
+        counts = {"x0": next_level.alpha, "eps": next_level.sigma}
+        counts[self.remembers] -= math.fsum(weights)
+        return counts
 
 
 def order_at(

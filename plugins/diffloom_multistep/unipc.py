@@ -10,7 +10,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper, exponential_integrals
+from diffloom.process import Course, Denoised, Level, Move, Stepper, exponential_integrals, summed
 from diffloom_multistep.multistep import first_with_signal, order_at
 
 Increment = Literal["bh1", "bh2"]
@@ -113,7 +113,6 @@ class _Stride:
         return self._mended(x_t_BCHW, newest, zip(self.corrector, [ahead_BCHW, *older], strict=False))
 
     def _mended(self, x_t_BCHW: Tensor, newest_BCHW: Tensor, rest: Iterable[tuple[float, Tensor]]) -> Tensor:
-        x_s_BCHW = self.x_t * x_t_BCHW + self.x0 * newest_BCHW
-        for weight, x0_BCHW in rest:
-            x_s_BCHW = x_s_BCHW + weight * (x0_BCHW - newest_BCHW)
-        return x_s_BCHW
+        terms = [(weight, x0_BCHW) for weight, x0_BCHW in rest]
+        own = self.x0 - math.fsum(weight for weight, _ in terms)
+        return summed([(self.x_t, x_t_BCHW), (own, newest_BCHW), *terms])

@@ -21,13 +21,18 @@ class DDPM(Stepper):
         """The step."""
         strides = tuple(pairwise(course.levels))
         posteriors = [Posterior.between(*stride) for stride in strides]
+        # eq. 7, with alpha_t·x₀ + sigma_t·ε for its x_t
+        means = [
+            {"x0": posterior.x0 + posterior.x_t * level.alpha, "eps": posterior.x_t * level.sigma}
+            for posterior, (level, _) in zip(posteriors, strides, strict=True)
+        ]
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             level, next_level = strides[index]
             denoised = course.denoise(x_BCHW, level)
             std = course.variance.std(level, next_level, denoised)
             if denoised.tilt is None:
-                mean = posteriors[index].mean(x_BCHW, denoised.x0_BCHW)  # eq. 7
+                mean = denoised.combined(**means[index])
             else:
                 mean = posteriors[index].mean(x_BCHW, denoised.tilt.x0_BCHW)
                 mean = _tilted(mean, std, denoised.tilt, next_level)

@@ -12,7 +12,7 @@ from math import expm1
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper
+from diffloom.process import Course, Denoised, Level, Move, Stepper, summed
 from diffloom_samplers.euler import Euler, Look, straight
 from diffloom_samplers.fresh_noise import Ancestry, Churn
 
@@ -61,14 +61,16 @@ class DPMSolver3S(Stepper):
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             level, next_level = strides[index]
             here = course.denoise(x_BCHW, level)
-            arrived = straight(here, next_level)
             leg = legs[index]
             if leg is None:
-                return here, arrived
+                return here, straight(here, next_level)
             one = course.denoise(straight(here, leg.first), leg.first)
-            bent = straight(here, leg.second) + leg.gain_first * (one.eps_BCHW - here.eps_BCHW)
-            two = course.denoise(bent, leg.second)
-            return here, arrived + leg.gain_second * (two.eps_BCHW - here.eps_BCHW)
+            two = course.denoise(bent(here, leg.second, leg.gain_first, one), leg.second)
+            return here, bent(here, next_level, leg.gain_second, two)
+
+        def bent(here: Denoised, level: Level, gain: float, ahead: Denoised) -> Tensor:
+            """Euler's step to the level, and `gain` of how much more ε is ahead than here."""
+            return summed((*here.terms(x0=level.alpha, eps=level.sigma - gain), *ahead.terms(eps=gain)))
 
         return move
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper, noised, perturbed
+from diffloom.process import Course, Denoised, Level, Move, Stepper, mixed, perturbed, summed
 from diffloom_samplers.fresh_noise import Ancestry, Churn
 
 
@@ -45,6 +46,11 @@ class Leg:
     fresh_std: float
     """Of the last noise."""
 
+    @property
+    def raises(self) -> bool:
+        """Whether x is brought elsewhere before the network is asked."""
+        return self.carry != 1.0 or self.churn_std != 0.0
+
 
 class Euler(Stepper):
     """First order, one call a step: k-diffusion's `sample_euler`, and with `ancestry` its `sample_euler_ancestral`.
@@ -52,6 +58,9 @@ class Euler(Stepper):
     Without fresh noise it is DDIM. A step into the clean level, or from pure noise, is of first order for subclasses
     too.
     """
+
+    compares: ClassVar[Literal["x0", "eps"]] = "eps"
+    """What the two calls are compared by."""
 
     def __init__(self, *, churn: Churn | None = None, ancestry: Ancestry | None = None) -> None:
         """Without `churn` and `ancestry` it is deterministic."""
@@ -62,25 +71,33 @@ class Euler(Stepper):
         """The second call of a step; neither end is pure noise or clean."""
         return None
 
-    def compared(self, denoised: Denoised) -> Tensor:
-        """What the two calls are compared by."""
-        return denoised.eps_BCHW
-
     def begin(self, course: Course) -> Move:
         """The step."""
         legs = [self._leg(course, *stride) for stride in pairwise(course.levels)]
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             leg = legs[index]
-            x_BCHW = perturbed(leg.carry * x_BCHW, leg.churn_std, course.noise, index)
+            if leg.raises:
+                x_BCHW = perturbed(mixed(leg.carry, x_BCHW), leg.churn_std, course.noise, index)
             here = course.denoise(x_BCHW, leg.start)
-            arrived = straight(here, leg.landing)
-            if leg.look is not None:
-                ahead = course.denoise(straight(here, leg.look.level), leg.look.level)
-                arrived = arrived + leg.look.gain * (self.compared(ahead) - self.compared(here))
+            if leg.look is None:
+                arrived = straight(here, leg.landing)
+            else:
+                arrived = self._bent(here, leg.landing, leg.look, course)
             return here, perturbed(arrived, leg.fresh_std, course.noise, index)
 
         return move
+
+    def _bent(self, here: Denoised, landing: Level, look: Look, course: Course) -> Tensor:
+        """Euler's step, and what the second call adds to it."""
+        there = straight(here, look.level)
+        ahead = course.denoise(there, look.level)
+        more, less = {self.compares: look.gain}, {self.compares: -look.gain}
+        if look.level is landing:  # Euler's step itself
+            return summed(((1.0, there), *here.terms(**less), *ahead.terms(**more)))
+        way = {"x0": landing.alpha, "eps": landing.sigma}
+        way[self.compares] -= look.gain
+        return summed((*here.terms(**way), *ahead.terms(**more)))
 
     def _leg(self, course: Course, level: Level, next_level: Level) -> Leg:
         start, churn_std = self.churn.raised(level, course)
@@ -98,4 +115,4 @@ class Euler(Stepper):
 
 def straight(here: Denoised, level: Level) -> Tensor:
     """Where Euler's step from here arrives at a level, (B, C, H, W)."""
-    return noised(here.x0_BCHW, here.eps_BCHW, level.alpha, level.sigma)
+    return here.combined(x0=level.alpha, eps=level.sigma)

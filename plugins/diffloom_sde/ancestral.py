@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Posterior
+from diffloom.process import Course, Denoised, Level, Posterior, perturbed
 
 
 def drawn(
@@ -18,8 +18,9 @@ def drawn(
         return denoised.x0_BCHW
     std, posterior = course.variance.std(level, next_level, denoised), Posterior.between(level, next_level)
     if denoised.tilt is None:
-        mean = posterior.mean(x_BCHW, denoised.x0_BCHW)
+        of_x0, of_eps = posterior.x0 + posterior.x_t * level.alpha, posterior.x_t * level.sigma
+        mean = denoised.combined(x0=of_x0, eps=of_eps)
     else:
         mean = posterior.mean(x_BCHW, denoised.tilt.x0_BCHW)
         mean = mean + std**2 * denoised.tilt.gradient(mean, next_level)
-    return mean + std * course.noise(index)
+    return perturbed(mean, std, course.noise, index)

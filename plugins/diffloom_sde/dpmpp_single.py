@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper
+from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, summed
 from diffloom_sde.stride import Stride, kept_at_the_end
 
 
@@ -45,20 +45,25 @@ class DPMppSDE(Stepper):
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             (level, next_level), stride, look = pairs[index], strides[index], looks[index]
             denoised = course.denoise(x_BCHW, level)
-            x0 = denoised.x0_BCHW
+            terms: list[Term] = []
             if look is not None:
-                there = look.stride.carry * x_BCHW + look.stride.gain * x0
-                there = there + self._fresh(course, look.stride, level, look.level)
-                x0 = x0 + look.share * (course.denoise(there, look.level).x0_BCHW - x0)
-            mean = stride.carry * x_BCHW + stride.gain * x0
-            return denoised, mean + self._fresh(course, stride, level, next_level)
+                there = summed(
+                    (
+                        *denoised.terms(**look.stride.counts(level)),
+                        *self._fresh(course, look.stride, level, look.level),
+                    )
+                )
+                terms += course.denoise(there, look.level).terms(x0=look.share * stride.gain)
+            less = 0.0 if look is None else look.share * stride.gain
+            terms += denoised.terms(**stride.counts(level, less=less))
+            return denoised, summed((*terms, *self._fresh(course, stride, level, next_level)))
 
         return move
 
-    def _fresh(self, course: Course, stride: Stride, level: Level, next_level: Level) -> Tensor | float:
-        """The noise of a stretch; the number 0 where it has none."""
+    def _fresh(self, course: Course, stride: Stride, level: Level, next_level: Level) -> tuple[Term, ...]:
+        """The noise of a stretch, where it has any."""
         std = self.s_noise * stride.std
-        return std * course.noise.between(level, next_level) if std > 0 else 0.0
+        return ((std, course.noise.between(level, next_level)),) if std > 0 else ()
 
     def _look(self, course: Course, level: Level, next_level: Level) -> Look | None:
         if next_level.is_clean:

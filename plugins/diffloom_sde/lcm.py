@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper, noised
+from diffloom.process import Course, Denoised, Level, Move, Stepper, summed
 from diffloom_sde.samplers import require_times_from_1
 
 SIGMA_DATA = 0.5
@@ -34,10 +34,12 @@ class LCM(Stepper):
             level, next_level = strides[index]
             denoised = course.denoise(x_BCHW, level)
             c_skip, c_out = scalings[index]
-            answer = c_out * denoised.x0_BCHW + c_skip * x_BCHW  # Luo et al. 2023, section 4.1
+            skip, out = c_skip * next_level.alpha, c_out * next_level.alpha
+            # Luo et al. 2023, section 4.1: c_out·x₀ + c_skip·x_t is the answer
+            answer = denoised.terms(x0=out + skip * level.alpha, eps=skip * level.sigma)
             if next_level.is_clean:
-                return denoised, answer
-            return denoised, noised(answer, course.noise(index), next_level.alpha, next_level.sigma)
+                return denoised, summed(answer)
+            return denoised, summed((*answer, (next_level.sigma, course.noise(index))))
 
         return move
 

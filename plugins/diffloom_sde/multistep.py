@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper
+from diffloom.process import Course, Denoised, Level, Move, Stepper, summed
 from diffloom_sde.stride import Stride, kept_at_rate
 
 
@@ -36,20 +37,20 @@ class Multistep(Stepper):
         levels = course.levels
         strides = [Stride.between(*pair, kept=kept_at_rate(*pair, self.eta)) for pair in pairwise(levels)]
         corrections = [self._correction(levels, index) for index in range(len(strides))]
-        past: deque[Tensor] = deque(maxlen=self.reach)  # the newest first
+        past: deque[Denoised] = deque(maxlen=self.reach)  # the newest first
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             level, next_level = levels[index : index + 2]
             stride, denoised = strides[index], course.denoise(x_BCHW, level)
-            newest = denoised.x0_BCHW
-            following = stride.carry * x_BCHW + stride.gain * newest
-            for weight, older in zip(corrections[index], past, strict=False):
-                following = following + weight * (older - newest)
-            past.appendleft(newest)
+            weights = corrections[index]
+            terms = [*denoised.terms(**stride.counts(level, less=math.fsum(weights)))]
+            for weight, older in zip(weights, past, strict=False):
+                terms += older.terms(x0=weight)
+            past.appendleft(denoised)
             std = self.s_noise * stride.std
             if std > 0:
-                following = following + std * course.noise.between(level, next_level)
-            return denoised, following
+                terms.append((std, course.noise.between(level, next_level)))
+            return denoised, summed(terms)
 
         return move
 

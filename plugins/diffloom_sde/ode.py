@@ -84,7 +84,7 @@ class ODE:
             level = path.level(theta.item())
             denoised = denoise(_length(level) * y_1CHW, level)
             alpha, sigma = level.alpha / _length(level), level.sigma / _length(level)
-            return alpha * denoised.eps_BCHW - sigma * denoised.x0_BCHW
+            return denoised.combined(x0=-sigma, eps=alpha)
 
         theta = torch.tensor(
             [_angle(path.start), _angle(path.end)], dtype=torch.float64, device=x_1CHW.device

@@ -6,9 +6,10 @@ import math
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper
+from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper, summed
 from diffloom_sde.ancestral import drawn
 from diffloom_sde.own_walks import PURE_START
 
@@ -49,8 +50,11 @@ class PredictorCorrector(Stepper):
                     x_BCHW, denoised, level=level, next_level=next_level, course=course, index=index
                 )
             beta, kept = Posterior.between(level, next_level).beta, level.alpha / next_level.alpha
-            mean = (2 - kept) * x_BCHW - beta / level.sigma * denoised.eps_BCHW  # eq. 46, its score −ε/sigma
-            return said, mean + math.sqrt(beta) * course.noise(index)
+            # eq. 46, its score −ε/sigma, and alpha·x₀ + sigma·ε its x
+            way = denoised.terms(
+                x0=(2 - kept) * level.alpha, eps=(2 - kept) * level.sigma - beta / level.sigma
+            )
+            return said, summed((*way, (math.sqrt(beta), course.noise(index))))
 
         return move
 
@@ -62,8 +66,10 @@ class PredictorCorrector(Stepper):
         lengths_B = _norms(noise_BCHW) / _norms(denoised.eps_BCHW)
         root_B = math.sqrt(2) * kept * self.snr * level.sigma * lengths_B  # √e
         root_B111 = root_B.view(-1, *[1] * (x_BCHW.dim() - 1))
-        return x_BCHW - root_B111**2 / level.sigma * denoised.eps_BCHW + math.sqrt(2) * root_B111 * noise_BCHW
+        along = torch.addcmul(x_BCHW, root_B111**2, denoised.eps_BCHW, value=-1 / level.sigma)
+        return torch.addcmul(along, root_B111, noise_BCHW, value=math.sqrt(2))
 
 
 def _norms(x_BCHW: Tensor) -> Tensor:
-    return x_BCHW.flatten(1).square().sum(1).sqrt()
+    norms_B: Tensor = torch.linalg.vector_norm(x_BCHW.flatten(1), dim=1)
+    return norms_B

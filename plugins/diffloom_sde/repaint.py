@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from diffloom.process import Course, Level, Step, noised
+from diffloom.process import Course, Level, Step, mixed
 from diffloom_sde.ancestral import drawn
 from diffloom_sde.jumps import legs
 from diffloom_sde.known import cells_kept
@@ -54,7 +54,7 @@ class RePaint:
             )
             there = known_1CHW.expand_as(following)
             if not lands.is_clean:
-                there = noised(there, course.noise(index, 1), lands.alpha, lands.sigma)  # line 5
+                there = mixed(lands.alpha, there, lands.sigma, course.noise(index, 1))  # line 5
             following = there.where(kept_HW, following)  # line 8
             if leg.jumps:
                 following = _up(following, lands, end, course.noise(index, 2))  # line 10
@@ -63,7 +63,7 @@ class RePaint:
                 level=level,
                 next_level=end,
                 x_t_BCHW=x_BCHW,
-                x0_BCHW=denoised.x0_BCHW,
+                x0_BCHW=denoised,
                 following_BCHW=following,
             )
             x_BCHW = following
@@ -83,4 +83,4 @@ class RePaint:
 def _up(x_BCHW: Tensor, level: Level, noisier: Level, noise_BCHW: Tensor) -> Tensor:
     """A draw of the forward process from a level to a noisier one."""
     shrink = noisier.alpha / level.alpha
-    return shrink * x_BCHW + math.sqrt(noisier.sigma**2 - (shrink * level.sigma) ** 2) * noise_BCHW
+    return mixed(shrink, x_BCHW, math.sqrt(noisier.sigma**2 - (shrink * level.sigma) ** 2), noise_BCHW)

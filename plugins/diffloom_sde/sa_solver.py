@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper, exponential_integrals
+from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, exponential_integrals, summed
 from diffloom_sde.stride import Stride, kept_at_rate
 
 
@@ -29,7 +29,7 @@ class Taken:
     """A step that was taken, as far as the corrector needs it."""
 
     plan: Plan
-    base_BCHW: Tensor
+    base: Sequence[Term]
     """carry·x_t + std·z."""
 
 
@@ -76,11 +76,11 @@ class SASolver(Stepper):
             x0 = denoised.x0_BCHW
             if taken and self.corrector_order > 0:
                 last = taken.pop()
-                x_BCHW = _arrive(last.base_BCHW, last.plan.stride, x0, last.plan.correct, past)  # eq. 17
+                x_BCHW = _arrive(last.base, last.plan.stride, x0, last.plan.correct, past)  # eq. 17
             past.appendleft(x0)
-            base = plan.stride.carry * x_BCHW
+            base: list[Term] = [(plan.stride.carry, x_BCHW)]
             if plan.stride.std > 0:
-                base = base + plan.stride.std * course.noise.between(level, next_level)
+                base.append((plan.stride.std, course.noise.between(level, next_level)))
             taken.append(Taken(plan, base))
             return denoised, _arrive(base, plan.stride, x0, plan.predict, list(past)[1:])  # eq. 14
 
@@ -105,12 +105,11 @@ class SASolver(Stepper):
 
 
 def _arrive(
-    base_BCHW: Tensor, stride: Stride, x0_BCHW: Tensor, against: Sequence[float], others: Sequence[Tensor]
+    base: Sequence[Term], stride: Stride, x0_BCHW: Tensor, against: Sequence[float], others: Sequence[Tensor]
 ) -> Tensor:
-    arrived = base_BCHW + stride.gain * x0_BCHW
-    for weight, other in zip(against, others, strict=False):
-        arrived = arrived + weight * (other - x0_BCHW)
-    return arrived
+    weighed = list(zip(against, others, strict=False))
+    own = stride.gain - math.fsum(weight for weight, _ in weighed)
+    return summed([*base, (own, x0_BCHW), *weighed])
 
 
 def _weights(places: Sequence[float], level: Level, next_level: Level, rate: float) -> tuple[float, ...]:

@@ -32,6 +32,10 @@ class Stride:
             std=next_level.sigma * math.sqrt(1 - kept**2),
         )
 
+    def counts(self, level: Level, *, less: float = 0.0) -> dict[str, float]:
+        """What x₀, less so much of it, and ε of the level t count, without noise: alpha_t·x₀ + sigma_t·ε is x_t."""
+        return {"x0": self.gain + self.carry * level.alpha - less, "eps": self.carry * level.sigma}
+
 
 def remaining(level: Level, next_level: Level) -> float:
     """ρ = e^(−h), h being the step in half-log-SNR λ."""

@@ -174,7 +174,7 @@ class Tilt:
     """(scale − 1) · ∇ log p(y | x) at (x, level), shaped like x."""
 
 
-def mixed(a: float, x: Tensor, b: float, y: Tensor) -> Tensor:
+def mixed(a: float, x: Tensor, b: float = 0.0, y: Tensor = NOTHING) -> Tensor:
     """a·x + b·y in as few passes as there are: x or y itself where the other counts nothing and it counts once."""
     if b == 0.0:
         return x if a == 1.0 else torch.add(NOTHING, x, alpha=a)
@@ -191,7 +191,7 @@ def summed(terms: Iterable[Term]) -> Tensor:
     """The sum of numbers times tensors, a pass for each that is not 0; there is one at least."""
     counting = [term for term in terms if term[0] != 0.0]
     if len(counting) == 1:
-        return mixed(*counting[0], 0.0, NOTHING)
+        return mixed(*counting[0])
     (a, x), (b, y), *rest = counting
     total = mixed(a, x, b, y)  # of two that count: a tensor of its own
     for weight, value in rest:

@@ -138,7 +138,7 @@ def test_a_tensor_of_standard_deviations_is_used_pixel_by_pixel() -> None:
     plain = walked(DDPM(), X, LEVELS, denoise, noise=GivenNoise(still), variance=FixedSmall())
     noisy = walked(DDPM(), X, LEVELS, denoise, noise=GivenNoise(NOISES), variance=PerPixel())
     expected = plain[0].following_BCHW + 0.1 * torch.tanh(X).abs() * NOISES[0]
-    torch.testing.assert_close(noisy[0].following_BCHW, expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(noisy[0].following_BCHW, expected, rtol=0, atol=5e-7)  # float32's, of 4
 
 
 def test_importing_the_plugin_does_not_import_torch() -> None:
