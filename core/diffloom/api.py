@@ -65,7 +65,7 @@ def load(
         pipeline = assembled(model, registry)
         fill_foreign(pipeline, model, weights=weights, dtype=dtype)
     pipeline.module.eval()
-    return pipeline.to(usable_device(device))
+    return pipeline.work_on(usable_device(device))
 
 
 def load_component(
@@ -141,7 +141,7 @@ def build(
     document = require_diffusion(resolved.document, place="" if isinstance(source, Mapping) else str(source))
     pipeline = assemble(document, registry=registry, seed=seed)
     fill_from_files(document, pipeline.module, registry=registry)
-    return pipeline.to(usable_device(device))
+    return pipeline.work_on(usable_device(device))
 
 
 def _tell_of_other_versions(checkpoint: Checkpoint, installed: Mapping[str, str]) -> None:
