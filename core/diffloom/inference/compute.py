@@ -84,7 +84,7 @@ def chosen_compute(
         )
     return Compute(
         dtype=dtype,
-        channels_last=not is_observed(network) and _gains_by_layout(network, place, dtype, precision),
+        channels_last=not is_observed(network) and gains_by_layout(network, place, dtype, precision),
         tf32=precision == "tf32",
         device=device,
         compiled="not" if not compiles else "graphs" if place.type == "cuda" and not remembers else "blocks",
@@ -123,7 +123,7 @@ def _is_spatial(weight: torch.Tensor) -> bool:
     return weight.dim() == 4 and weight[0, 0].numel() > 1
 
 
-def _gains_by_layout(
+def gains_by_layout(
     network: nn.Module, device: torch.device, dtype: torch.dtype, precision: Precision
 ) -> bool:
     """Whether the layout pixel by pixel is faster: for networks of convolutions.
