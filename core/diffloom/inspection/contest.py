@@ -49,7 +49,8 @@ class Contest:
         asked = {**self.asked, **({} if spacing is None else {"spacing": spacing})}
         plan = Request(sampler=sampler, steps=steps, **asked).plan(self.pipeline)
         finals, batches = [], 0
-        with counted_calls(self.pipeline.backbone) as calls:
+        drawing = self.pipeline.ready(plan.section).module  # the network itself, watched, would compute the plain way
+        with counted_calls(drawing) as calls:
             for part in plan.batches(self.batch_size):
                 *_, last = part.stream()
                 finals.append(last.following_BCHW.float().flatten(1).cpu())
