@@ -36,6 +36,9 @@ class DiffusionTask:
     previews: Previews
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Entered around each call of the network and of the conditioners; the rest is in float32."""
+    channels_last: bool = False
+    """Whether pictures enter the network pixel by pixel. What its layers give then lies so too; weights stay as they
+    are, and with them optimisers, averages and checkpoints."""
 
     @property
     def module(self) -> nn.ModuleDict:
@@ -71,11 +74,12 @@ class DiffusionTask:
             condition = pipeline.training_condition(batch.raw, draws)
 
         times: list[Tensor] = []
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
 
         def network(x_t_BCHW: Tensor, t_B: Tensor) -> Tensor:
             times.append(t_B)
             with self.autocast():
-                output = pipeline.network(x_t_BCHW, t_B, condition)
+                output = pipeline.network(x_t_BCHW.to(memory_format=layout), t_B, condition)
             return output.to(x_t_BCHW.dtype)
 
         each_B = self.loss(network, x0_BCHW, process=pipeline.process, draws=draws)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from diffloom.assembly import assemble
 from diffloom.checkpoint import Checkpoint
 from diffloom.config import AutoencoderDocument, Document
 from diffloom.errors import ConfigError, Problem
+from diffloom.inference.compute import gains_by_layout
 from diffloom.initial import fill_from_files
 from diffloom.kinds import Examples
 from diffloom.latents.cache import open_cache
@@ -21,6 +23,7 @@ from diffloom.training.defaults import with_defaults
 from diffloom.training.diffusion import DiffusionTask, built_loss
 from diffloom.training.engine import Engine
 from diffloom.training.feed import Feed
+from diffloom.training.precision import HALVES
 from diffloom.training.preparation import Prepared
 from diffloom.training.previews import Previews
 from diffloom.training.reconstruction import ReconstructionTask, assemble_autoencoder
@@ -60,6 +63,7 @@ class Opening:
                 examples=examples,
                 seed=seed,
                 autocast=self.engine.autocast,
+                channels_last=self._gains_by_layout(module),
             )
         pipeline = assemble(document, seed=seed, registry=self.plugins.registry)
         self._fill(pipeline.module, filled)
@@ -69,7 +73,13 @@ class Opening:
             built_loss(pipeline, seed=seed),
             Previews(pipeline, examples, seed=seed),
             self.engine.autocast,
+            channels_last=self._gains_by_layout(pipeline.backbone),
         )
+
+    def _gains_by_layout(self, network: nn.Module) -> bool:
+        precision = self.prepared.train.precision
+        dtype = HALVES.get(precision, torch.float32)
+        return gains_by_layout(network, self.engine.device, dtype, precision)
 
     def _fill(self, module: nn.ModuleDict, filled: bool) -> None:
         if filled:

@@ -41,6 +41,8 @@ class ReconstructionTask:
     seed: int
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Entered around the autoencoder's calls; criteria judge in float32."""
+    channels_last: bool = False
+    """Whether pictures enter the autoencoder pixel by pixel."""
 
     @property
     def beside(self) -> nn.ModuleDict:
@@ -66,7 +68,8 @@ class ReconstructionTask:
         """Σ weight·criterion + regularisation / (C·H·W): the loss of latent-diffusion's autoencoders (Rombach et al.
         2022, eq. 25), divided by how many values a picture has, so that it does not grow with its size."""
         key_dropout(self.module, draws)
-        images_BCHW = batch.images_BCHW.to(self.device, non_blocking=True)
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
+        images_BCHW = batch.images_BCHW.to(self.device, non_blocking=True).to(memory_format=layout)
         with self.autocast():
             made = cast(TrainableCodec, self.module["space"]).reconstruct(images_BCHW, draws=draws)
         made = replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from diffloom import config
 from diffloom.checkpoint import open_checkpoint
 from diffloom.config import Resolved
 from diffloom.config.plain import plain
+from diffloom.heap import kept_heap
 from diffloom.hooks import RunInfo
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
@@ -90,6 +92,7 @@ def train(
             with (
                 torch.random.fork_rng(devices=[place] if place.type == "cuda" else []),
                 products(prepared.train.precision),
+                kept_heap() if place.type == "cpu" else nullcontext(),
             ):
                 session = _Session(
                     run, prepared, plugins or load_plugins(), progress or Silent(), engine, witness
