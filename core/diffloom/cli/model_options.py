@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffloom.config.files import SHIPPED
-
 if TYPE_CHECKING:
     from diffloom.kinds import Conditioner
 
@@ -101,12 +99,18 @@ class ModelCommand(click.Command):
         words = iter(args)
         for word in words:
             if not word.startswith("-"):
-                return word if Path(word).exists() or word.startswith(SHIPPED) else None
+                return word if Path(word).exists() or _is_shipped(word) else None
             option = known.get(word)
             if "=" not in word and (option is None or not option.is_flag):
                 for _ in range(option.nargs if option else 1):
                     next(words, None)
         return None
+
+
+def _is_shipped(source: str) -> bool:
+    from diffloom.config.files import SHIPPED  # with it comes all that reads configurations
+
+    return source.startswith(SHIPPED)
 
 
 def _conditioners(source: str, plugins: tuple[str, ...]) -> dict[str, Conditioner]:

@@ -86,7 +86,7 @@ def description(component: type[Component], registry: Registry) -> Iterator[str]
         )
         yield ""
         yield f"  {name}: {_type(component, name)} ({default})"
-        yield from (f"      {line}" for line in inspect.cleandoc(item.description or "").splitlines())
+        yield from (f"      {line}" for line in component.field_doc(name).splitlines())
 
 
 def _yaml(value: object) -> str:

@@ -118,7 +118,8 @@ class _Definitions:
         required = []
         for name, field in model.model_fields.items():
             inside = slot_in(slot, name)
-            schema["properties"][name] = self._field(field, inside)
+            text = model.field_doc(name)
+            schema["properties"][name] = self._field(field, inside) | ({"description": text} if text else {})
             part = inside.inner if isinstance(inside, Either) else inside
             if field.is_required() and not (isinstance(part, Part) and part.default):
                 required.append(name)
@@ -133,7 +134,7 @@ class _Definitions:
             schema = schema | {"default": part.default.value}
         elif not field.is_required():
             schema = schema | {"default": plain(field.get_default(call_default_factory=True))}
-        return schema | ({"description": field.description} if field.description else {})
+        return schema
 
     def _slot(self, slot: Slot) -> Schema:
         if isinstance(slot, Part):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from diffloom.kinds.field_docs import field_docs
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -23,8 +25,14 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )  # validators are built when one is first needed: a program uses a few of two hundred
+
+    @classmethod
+    def field_doc(cls, name: str) -> str:
+        """What the docstring below a field says, in the class that last annotates it; "" where there is none."""
+        owner = next((base for base in cls.__mro__ if name in base.__dict__.get("__annotations__", {})), None)
+        return "" if owner is None else field_docs(owner).get(name, "")
 
 
 class Component(Section):

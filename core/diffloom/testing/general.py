@@ -19,9 +19,7 @@ def is_documented(component: Component) -> None:
         "a docstring whose first line, of at most 110 characters, says what it is",
         first,
     )
-    bare = [
-        name for name, item in type(component).model_fields.items() if not (item.description or "").strip()
-    ]
+    bare = [name for name in type(component).model_fields if not type(component).field_doc(name)]
     expect(not bare, "a docstring below every field", f"none below {', '.join(bare)}")
 
 
