@@ -83,7 +83,7 @@ def test_one_in_one_is_the_walk_itself(sampler: str) -> None:
             "sampling.sampler=ddpm",
         ),
         ("backbone.self_conditioning=true", "objective.self_conditioning=true"),
-        ("sampling.guidance={type: classifier_free, scale: 2.0, interval: [0.3, 0.7]}",),
+        ("sampling.guidance={type: classifier_free, scale: 2.0, interval: [1.0, 3.0]}",),
         ("sampling.guidance={type: perturbed_attention, scale: 2.0}",),
     ],
     ids=["plain", "tokens", "learned variance", "self-conditioned", "interval", "perturbed"],
@@ -110,7 +110,7 @@ def test_rows_never_mix(overrides: tuple[str, ...]) -> None:
             5,
         ),  # the level and its arrival; the step into the clean picture asks once
         (("sampling.sampler=dpm2",), 13, 5),
-        (("sampling.guidance.interval=[0.4, 0.6]",), 7, 4),  # 3 and 4 guided; 5 has nothing from before them
+        (("sampling.guidance.interval=[1.0, 3.0]",), 7, 5),  # guided are 2 and 3; 4 has nothing from after them
     ],
     ids=["ddim", "heun", "dpm2", "interval"],
 )
