@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +32,7 @@ class Section(BaseModel):
     @classmethod
     def field_doc(cls, name: str) -> str:
         """What the docstring below a field says, in the class that last annotates it; "" where there is none."""
-        owner = next((base for base in cls.__mro__ if name in base.__dict__.get("__annotations__", {})), None)
+        owner = next((base for base in cls.__mro__ if name in inspect.get_annotations(base)), None)
         return "" if owner is None else field_docs(owner).get(name, "")
 
 
