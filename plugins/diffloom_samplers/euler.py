@@ -84,6 +84,8 @@ class Euler(Stepper):
                 arrived = straight(here, leg.landing)
             else:
                 arrived = self._bent(here, leg.landing, leg.look, course)
+            if leg.fresh_std == 0.0:
+                return here, arrived
             return here, perturbed(arrived, leg.fresh_std, course.noise, index)
 
         return move

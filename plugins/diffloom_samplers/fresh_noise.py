@@ -49,6 +49,8 @@ class Ancestry:
 
     def landing(self, level: Level, next_level: Level) -> tuple[Level, float]:
         """Where the step lands, cleaner than the next level and of its alpha, and the std of what is added there."""
+        if self.eta == 0:
+            return next_level, 0.0
         spread = self.eta**2 * Posterior.between(level, next_level).variance
         cleaner = replace(next_level, sigma=math.sqrt(next_level.sigma**2 - spread))
         return cleaner, self.s_noise * math.sqrt(spread)

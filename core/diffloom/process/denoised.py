@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,7 +42,14 @@ THEMSELVES = Form(1.0, 0.0, 0.0, 1.0)
 class Denoised:
     """x₀ and ε as predicted at one level; alpha·x₀ + sigma·ε = x_t."""
 
-    __slots__ = ("_derived", "_eps_BCHW", "_form", "_x0_BCHW", "_x_BCHW", "_y_BCHW", "tilt", "variance_BCHW")
+    variance_BCHW: Tensor | None = None
+    """The network's raw variance output, where it has one."""
+    tilt: Tilt | None = None
+    """How classifier guidance steers an ancestral step, which takes the gradient at its mean."""
+    _x0_BCHW: Tensor | None = None
+    _eps_BCHW: Tensor | None = None
+    _derived: Callable[[], Tensor] | None = None
+    """How to compute ε where the form, right as it is, would round it more than need be."""
 
     def __init__(
         self,
@@ -52,33 +59,17 @@ class Denoised:
         tilt: Tilt | None = None,
     ) -> None:
         """Both as they are; `Denoised.said` makes them of a network's output."""
-        self._set(x0_BCHW, eps_BCHW, THEMSELVES, variance_BCHW, tilt)
+        self._x_BCHW, self._y_BCHW, self._form = x0_BCHW, eps_BCHW, THEMSELVES
+        self.variance_BCHW, self.tilt = variance_BCHW, tilt
 
     @classmethod
     def said(
-        cls,
-        x_t_BCHW: Tensor,
-        output_BCHW: Tensor,
-        form: Form,
-        variance_BCHW: Tensor | None = None,
-        tilt: Tilt | None = None,
-    ) -> Self:
+        cls, x_t_BCHW: Tensor, output_BCHW: Tensor, form: Form, variance_BCHW: Tensor | None = None
+    ) -> Denoised:
         """What an output says of x_t, by the form of its prediction at this level."""
-        made = cls.__new__(cls)
-        made._set(x_t_BCHW, output_BCHW, form, variance_BCHW, tilt)
+        made = cls(x_t_BCHW, output_BCHW, variance_BCHW)
+        made._form = form
         return made
-
-    def _set(
-        self, x_BCHW: Tensor, y_BCHW: Tensor, form: Form, variance_BCHW: Tensor | None, tilt: Tilt | None
-    ) -> None:
-        self._x_BCHW, self._y_BCHW, self._form = x_BCHW, y_BCHW, form
-        self._x0_BCHW: Tensor | None = None
-        self._eps_BCHW: Tensor | None = None
-        self._derived: Callable[[], Tensor] | None = None
-        self.variance_BCHW = variance_BCHW
-        """The network's raw variance output, where it has one."""
-        self.tilt = tilt
-        """How classifier guidance steers an ancestral step, which takes the gradient at its mean."""
 
     @property
     def x0_BCHW(self) -> Tensor:  # noqa: N802
@@ -125,17 +116,17 @@ class Denoised:
         if self._form is THEMSELVES:
             return Denoised(x0_BCHW, derived(), self.variance_BCHW, self.tilt)
         form = Form(x0_x=0.0, x0_y=1.0, eps_x=1 / level.sigma, eps_y=-ratio)
-        changed = Denoised.said(self._x_BCHW, x0_BCHW, form, self.variance_BCHW, self.tilt)
-        changed._derived = derived
+        changed = Denoised.said(self._x_BCHW, x0_BCHW, form, self.variance_BCHW)
+        changed.tilt, changed._derived = self.tilt, derived
         return changed
 
-    def with_tilt(self, tilt: Tilt | None) -> Self:
+    def with_tilt(self, tilt: Tilt | None) -> Denoised:
         """The same with another tilt."""
         tilted = copy.copy(self)
         tilted.tilt = tilt
         return tilted
 
-    def rows(self, parts: int, x_t_BCHW: Tensor) -> list[Self]:
+    def rows(self, parts: int, x_t_BCHW: Tensor) -> list[Denoised]:
         """What was said of x_t under each of several conditions, where this was said of x_t repeated so many times."""
         if parts == 1:
             return [self]
@@ -149,7 +140,7 @@ class Denoised:
         """Whether both were said of the same x_t in the same form, so that their outputs can be mixed."""
         return self._x_BCHW is other._x_BCHW and self._form == other._form
 
-    def led(self, views: Sequence[tuple[Tensor | float, Denoised]]) -> Self:
+    def led(self, views: Sequence[tuple[Tensor | float, Denoised]]) -> Denoised:
         """This plus weight·(view − this) for every view, one at least, all alike: their outputs are mixed."""
         output = own = self._y_BCHW
         for number, (weight, view) in enumerate(views):

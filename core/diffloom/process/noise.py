@@ -60,13 +60,18 @@ class Draws:
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        pinned: bool = False,
     ) -> Tensor:
-        """Standard normal noise, (B, *shape). float64 draws are other numbers than float32 ones."""
-        kind = np.float64 if dtype == torch.float64 else np.float32
-        out = np.empty((len(self.keys), *shape), dtype=kind)
-        for row, generator in zip(out, self.generators(purpose), strict=True):
-            generator.standard_normal(dtype=kind, out=row)
-        return torch.from_numpy(out).to(device=device, dtype=dtype)
+        """Standard normal noise, (B, *shape). float64 draws are other numbers than float32 ones.
+
+        `pinned` is for the CPU: in memory that a GPU can copy from by itself.
+        """
+        kind = torch.float64 if dtype == torch.float64 else torch.float32
+        out = torch.empty((len(self.keys), *shape), dtype=kind, device="cpu", pin_memory=pinned)
+        array = out.numpy()
+        for row, generator in zip(array, self.generators(purpose), strict=True):
+            generator.standard_normal(dtype=array.dtype, out=row)
+        return out.to(device=device, dtype=dtype)
 
     def uniform(self, purpose: str) -> Tensor:
         """One number in [0, 1) for each row, (B,) float64 on the CPU."""

@@ -24,12 +24,10 @@ def lagrange_integrals(
     L_j is the polynomial of least degree that is 1 at places[j] and 0 at the others.
     """
     middle, half = (start + end) / 2, (end - start) / 2
-    points = [middle + half * float(node) for node in NODES]
-    mass = [half * float(weight) * density(s) for weight, s in zip(WEIGHTS, points, strict=True)]
-    at = [place(s) for s in points]
-    return tuple(
-        math.fsum(m * _basis(places, j, p) for m, p in zip(mass, at, strict=True)) for j in range(len(places))
-    )
+    points_N = middle + half * NODES
+    at_N, mass_N = _each(place, points_N), half * WEIGHTS * _each(density, points_N)
+    away_JN = at_N - np.array(places)[:, None]
+    return tuple(math.fsum(mass_N * _basis(places, j, away_JN)) for j in range(len(places)))
 
 
 def exponential_integrals(
@@ -46,6 +44,12 @@ def exponential_integrals(
     )
 
 
-def _basis(places: Sequence[float], j: int, p: float) -> float:
-    others = [place for k, place in enumerate(places) if k != j]
-    return math.prod((p - other) / (places[j] - other) for other in others)
+def _each(function: Callable[[float], float], points_N: np.ndarray) -> np.ndarray:
+    return np.array([function(point) for point in points_N.tolist()])
+
+
+def _basis(places: Sequence[float], j: int, away_JN: np.ndarray) -> np.ndarray:
+    """L_j at N points that are away_JN from each place."""
+    others = [k for k in range(len(places)) if k != j]
+    value_N: np.ndarray = away_JN[others].prod(0) / math.prod(places[j] - places[k] for k in others)
+    return value_N

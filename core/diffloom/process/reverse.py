@@ -52,7 +52,7 @@ def denoiser(
         shape = x_BCHW.shape
         t_B = torch.full((shape[0],), level.t, dtype=torch.float32, device=x_BCHW.device)
         scale_in, form = forms(level.alpha, level.sigma)
-        seen_BCHW = mixed(scale_in, x_BCHW)
+        seen_BCHW = x_BCHW if scale_in == 1.0 else mixed(scale_in, x_BCHW)
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
         output = network(seen_BCHW, t_B, condition)

@@ -35,6 +35,10 @@ class TableSchedule(PathSchedule):
         self._alpha = rows.sqrt()
         self._sigma = (1 - rows).sqrt()
         self._log_snr = rows.log() - (-rows).log1p()
+        noisiness = -self._log_snr[1:]
+        self._told = int(noisiness.isfinite().sum())  # T, or T − 1 where the table ends without signal
+        self._rising = noisiness[: max(self._told, 1)].numpy()
+        self._indices = np.arange(max(self._told, 1.0))
 
     @classmethod
     def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> TableSchedule:
@@ -84,14 +88,13 @@ class TableSchedule(PathSchedule):
     def time(self, log_snr: Tensor) -> Tensor:
         """The times of these log-SNRs (any shape), the nearest end of the table for those beyond it."""
         wanted = log_snr.detach().to(device="cpu", dtype=torch.float64)
-        rising = -self._log_snr[1:]
-        count = int(rising.isfinite().sum())  # T, or T − 1 where the table ends without signal
-        line = np.interp(-wanted.numpy(), rising[: max(count, 1)].numpy(), np.arange(max(count, 1.0)))
+        line = np.interp(-wanted.numpy(), self._rising, self._indices)
         times = torch.as_tensor(line, dtype=torch.float64)
-        if count in (0, self.steps):
+        if self._told in (0, self.steps):
             return times
-        beyond = count - self.path.alpha(wanted) / self._alpha[count]  # the inverse of alpha's own line
-        return torch.where(-wanted > rising[count - 1], beyond, times)
+        # the inverse of alpha's own line
+        beyond = self._told - self.path.alpha(wanted) / self._alpha[self._told]
+        return torch.where(-wanted > self._rising[-1], beyond, times)
 
     def _rows(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The table row at or below each time, and how far the time is on the way to the next."""

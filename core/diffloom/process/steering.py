@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ class Look:
     """What is asked of the networks where the same pulls are active: made once for a walk."""
 
     pulls: tuple[Pull, ...]
+    mixes: tuple[bool, ...]
+    """Of each of them, whether its shift is a mixture of predictions (`Mixing`)."""
     denoise: Callable[[Tensor, Level], Denoised]
     """The model's own, under all conditions of the views, stacked."""
     conditions: int
@@ -52,11 +55,12 @@ class Steered:
         )  # by condition, whatever it is stacked with
         self._denoisers: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
         self._looks: dict[tuple[bool, ...], Look] = {}
-        self._look((True,) * len(self.pulls))
+        self._look((True,) * len(self.pulls))  # all that can be known before the walk
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
         """The guided and corrected prediction."""
-        look = self._look(tuple([pull.active(level) for pull in self.pulls]))
+        active = tuple([pull.active(level) for pull in self.pulls]) if self.pulls else ()
+        look = self._looks.get(active) or self._look(active)
         if not look.pulls and not self.corrections:
             return look.denoise(x_BCHW, level)
         return self._steered(look, x_BCHW, level)
@@ -66,9 +70,9 @@ class Steered:
         mixtures: list[tuple[Tensor | float, Denoised]] = []
         shifts: list[Tensor] = []
         slopes: list[tuple[Tilting, Tensor]] = []
-        for pull, views in zip(look.pulls, seen, strict=True):
-            if isinstance(pull, Mixing) and all(map(plain.is_like, views)):
-                mixtures += zip(pull.weights(level, x_BCHW), views, strict=True)
+        for pull, mixes, views in zip(look.pulls, look.mixes, seen, strict=True):
+            if mixes and all(map(plain.is_like, views)):
+                mixtures += zip(cast(Mixing, pull).weights(level, x_BCHW), views, strict=True)
             elif (shift := pull.shift(x_BCHW, level, plain, views)) is not None:
                 if isinstance(pull, Tilting):
                     slopes.append((pull, shift))
@@ -92,25 +96,24 @@ class Steered:
         return guided
 
     def _look(self, active: tuple[bool, ...]) -> Look:
-        """The look where these pulls are active."""
-        if active not in self._looks:
-            pulls = tuple(pull for pull, awake in zip(self.pulls, active, strict=True) if awake)
-            views = [view for pull in pulls for view in pull.views]
-            own = [self._condition, *(view.condition for view in views if view.through is None)]
-            distinct = {id(condition): condition for condition in own}
-            row = {key: number for number, key in enumerate(distinct)}
-            self._looks[active] = Look(
-                pulls=pulls,
-                denoise=self._denoiser(list(distinct.values())),
-                conditions=len(distinct),
-                places=tuple(
-                    tuple(
-                        row[id(view.condition)] if view.through is None else view.through
-                        for view in pull.views
-                    )
-                    for pull in pulls
-                ),
-            )
+        """The look where these pulls are active, made and kept."""
+        pulls = tuple(pull for pull, awake in zip(self.pulls, active, strict=True) if awake)
+        views = [view for pull in pulls for view in pull.views]
+        own = [self._condition, *(view.condition for view in views if view.through is None)]
+        distinct = {id(condition): condition for condition in own}
+        row = {key: number for number, key in enumerate(distinct)}
+        self._looks[active] = Look(
+            pulls=pulls,
+            mixes=tuple(isinstance(pull, Mixing) for pull in pulls),
+            denoise=self._denoiser(list(distinct.values())),
+            conditions=len(distinct),
+            places=tuple(
+                tuple(
+                    row[id(view.condition)] if view.through is None else view.through for view in pull.views
+                )
+                for pull in pulls
+            ),
+        )
         return self._looks[active]
 
     def _denoiser(self, conditions: Sequence[Condition]) -> Callable[[Tensor, Level], Denoised]:

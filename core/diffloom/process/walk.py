@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias
 
 from torch import Tensor
 
+from diffloom.process.ahead import drawn_ahead
 from diffloom.process.denoised import Denoised
 from diffloom.process.types import Course, Step
 
@@ -31,16 +33,20 @@ class Stepper(ABC):
         """The step, ready for one walk. Raises ValueError for levels that it cannot honour."""
 
     def __call__(self, x_BCHW: Tensor, course: Course) -> Iterator[Step]:
-        """Walk x_BCHW down `course.levels`, a `Step` for each level but the last."""
-        move = self.begin(course)
-        for index, (level, next_level) in enumerate(pairwise(course.levels)):
-            denoised, following = move(x_BCHW, index)
-            yield Step(
-                index=index,
-                level=level,
-                next_level=next_level,
-                x_t_BCHW=x_BCHW,
-                x0_BCHW=denoised,
-                following_BCHW=following,
-            )
-            x_BCHW = following
+        """Walk x_BCHW down `course.levels`, a `Step` for each level but the last.
+
+        Keyed noise is drawn a step ahead, while the network computes, and no longer once the walk ends or is left.
+        """
+        with drawn_ahead(course.noise, course.levels) as noise:
+            move = self.begin(replace(course, noise=noise))
+            for index, (level, next_level) in enumerate(pairwise(course.levels)):
+                denoised, following = move(x_BCHW, index)
+                yield Step(
+                    index=index,
+                    level=level,
+                    next_level=next_level,
+                    x_t_BCHW=x_BCHW,
+                    x0_BCHW=denoised,
+                    following_BCHW=following,
+                )
+                x_BCHW = following
