@@ -47,7 +47,8 @@ class Registrar:
         unknown = sorted(_braced(component.equation) - component.model_fields.keys())
         if unknown:
             raise PluginError(f"{where}: the equation names {', '.join(unknown)}, which is no field of it")
-        component.model_rebuild()  # a type that cannot be resolved is told now, and not when a YAML names it
+        if not component.__pydantic_fields_complete__:
+            component.model_rebuild()  # a type that cannot be resolved is told now, and not when a YAML names it
         self._refuse_foreign(component)
         self.components.append(component)
 
