@@ -126,9 +126,11 @@ class Train(Section):
     snapshot_every: PositiveInt | None = None
     """Steps between snapshots of every average of type `power`, from which `diffloom ema reconstruct` makes averages
     that the run did not keep; one more is taken at the end. null takes none."""
-    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     """What networks compute in while they train; weights, averages and losses stay in float32. `fp32` is exact, `tf32`
-    rounds the factors of products on NVIDIA GPUs, `bf16` and `fp16` are torch's autocast, `fp16` with loss scaling."""
+    rounds the factors of products on NVIDIA GPUs, `bf16` and `fp16` are torch's autocast, `fp16` with loss scaling.
+    `auto` is fp32 but for large networks on devices that were measured to compute faster in bf16; it is settled when
+    the run begins, the resolved configuration says what it is, and a resumed run keeps it."""
     gradient_checkpointing: bool = False
     """Keep only what enters each block and compute the rest again on the way back: less memory, more time, the same
     numbers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager
 
 import torch
@@ -69,6 +70,12 @@ class Engine:
             process=self.processes.index,
             processes=self.processes.count,
         )
+
+    def settled(self, train: Train) -> Engine:
+        """The same processes for settings of which less is left open."""
+        engine = copy.copy(self)
+        engine._train = train
+        return engine
 
     def autocast(self) -> AbstractContextManager[object]:
         """While entered, networks compute in the run's precision; enter it anew for each call of a network."""

@@ -35,6 +35,7 @@ from diffloom.training.progress import Progress, Silent
 from diffloom.training.readiness import readied
 from diffloom.training.run_folder import RunFolder
 from diffloom.training.saving import Saving
+from diffloom.training.settling import settled
 from diffloom.training.state import TrainState
 from diffloom.training.step import OptimizerStep
 from diffloom.training.tracking import Trackers
@@ -88,6 +89,8 @@ def train(
                 if processes.is_main:
                     run.require(resume=resume)  # again, now that no other process can be at it
             place = engine.device
+            prepared = settled(prepared, run, processes)
+            engine = engine.settled(prepared.train)
             # The caller's generators stay as they are.
             with (
                 torch.random.fork_rng(devices=[place] if place.type == "cuda" else []),
@@ -127,6 +130,9 @@ class _Session:
         if self._is_finished():
             self._line(f"finished already, after step {train.steps}: nothing is left to do")
             return
+        given = require_sections(resolved.document)[1].precision
+        if given == "auto" and train.precision != "fp32":
+            self._line(f"precision: auto is {train.precision} for this network; fp32 is exact")
         opening = Opening(self.prepared, self.plugins, self.engine)
         latest = run.latest()
         task = processes.main_first(lambda: opening.task(filled=latest is None))
