@@ -9,13 +9,13 @@ from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attentio
 from diffloom.nn.block import Block, blocks
 from diffloom.nn.deep import Deep
 from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
-from diffloom.nn.folding import doubling
+from diffloom.nn.folding import doubled, doubling
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
 from diffloom.nn.preparation import prepare_training
 from diffloom.nn.ready_conv import ReadyConv2d, ready_conv
-from diffloom.nn.resample import Downsample, Upsample, doubled, halved
+from diffloom.nn.resample import Downsample, Upsample, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
 from diffloom.nn.signal import NO_SIGNAL, Signal
 from diffloom.nn.stack import Stack

@@ -1,10 +1,18 @@
-"""A doubling folded into the convolution behind it. Legend: I channels in, O channels out; the digits are sizes."""
+"""A picture doubled, and a doubling folded into the convolution behind it.
+
+Legend: B batch, C channels, H height, W width, I channels in, O channels out; the digits are sizes of kernels.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
+
+
+def doubled(x_BCHW: Tensor) -> Tensor:
+    """Each pixel as a square of four: (B, C, H, W) → (B, C, 2·H, 2·W)."""
+    return functional.interpolate(x_BCHW, scale_factor=2.0, mode="nearest")
 
 
 @torch.no_grad()
@@ -35,3 +43,11 @@ def doubling(conv: nn.Conv2d) -> nn.ConvTranspose2d:
     folded.weight = nn.Parameter(taps_IO44.to(weight_OI33.dtype).contiguous(), requires_grad=False)
     folded.bias = conv.bias
     return folded.train(conv.training)
+
+
+def folding_pays(conv: nn.Conv2d) -> bool:
+    """Whether `doubling` is faster where the convolution is.
+
+    On CPUs it was by 1.4 to 2.1 times, in float32 and bf16; elsewhere it was not measured.
+    """
+    return conv.weight.device.type == "cpu"

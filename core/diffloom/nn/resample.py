@@ -8,17 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffloom.nn.block import Block
+from diffloom.nn.folding import doubled, folding_pays
+from diffloom.nn.ready_blocks import ReadyDownsample, ReadyUpsample
 from diffloom.nn.signal import NO_SIGNAL, Signal
 
 
 def halved(x_BCHW: Tensor) -> Tensor:
     """Each square of four pixels as its mean: (B, C, H, W) → (B, C, H/2, W/2)."""
     return functional.avg_pool2d(x_BCHW, 2)
-
-
-def doubled(x_BCHW: Tensor) -> Tensor:
-    """Each pixel as a square of four: (B, C, H, W) → (B, C, 2·H, 2·W)."""
-    return functional.interpolate(x_BCHW, scale_factor=2.0, mode="nearest")
 
 
 Padding = Literal["asymmetric", "symmetric"]
@@ -41,6 +38,10 @@ class Downsample(Block):
         out_BCHW: Tensor = self.conv(functional.pad(x_BCHW, self.edges))
         return out_BCHW
 
+    def for_inference(self) -> nn.Module:
+        """The same block for samples."""
+        return ReadyDownsample(self) if type(self) is Downsample else self
+
 
 class Upsample(Block):
     """Every pixel doubled, then a 3×3 convolution: (B, C, H, W) → (B, C, 2·H, 2·W)."""
@@ -52,3 +53,7 @@ class Upsample(Block):
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
         out_BCHW: Tensor = self.conv(doubled(x_BCHW))
         return out_BCHW
+
+    def for_inference(self) -> nn.Module:
+        """The same block for samples."""
+        return ReadyUpsample(self) if type(self) is Upsample and folding_pays(self.conv) else self

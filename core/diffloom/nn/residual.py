@@ -11,6 +11,7 @@ from torch.nn import functional
 from diffloom.nn.block import Block
 from diffloom.nn.dropout import Dropout
 from diffloom.nn.initial import zeroed
+from diffloom.nn.ready_blocks import ReadyResidualBlock, ReadyScaleShiftResidualBlock
 from diffloom.nn.signal import Signal
 
 
@@ -60,6 +61,10 @@ class ResidualBlock(Block):
         out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW
         return out_BCHW
 
+    def for_inference(self) -> nn.Module:
+        """The same block for samples; a block of another class keeps its own form."""
+        return ReadyResidualBlock(self) if type(self) is ResidualBlock else self
+
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """The second normalisation, of h with the embedding in it."""
         out_BCHW: Tensor = self.norm2(h_BCHW + self.emb(signal.emb_BE)[:, :, None, None])
@@ -79,3 +84,7 @@ class ScaleShiftResidualBlock(ResidualBlock):
         scale_BC11, shift_BC11 = self.emb(signal.emb_BE)[:, :, None, None].chunk(2, dim=1)
         out_BCHW: Tensor = self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11
         return out_BCHW
+
+    def for_inference(self) -> nn.Module:
+        """The same block for samples; a block of another class keeps its own form."""
+        return ReadyScaleShiftResidualBlock(self) if type(self) is ScaleShiftResidualBlock else self
