@@ -13,6 +13,7 @@ from diffloom.kinds import Component
 from diffloom.plugins import load_plugins
 from diffloom.registry import did_you_mean
 from diffloom.testing import (
+    attention,
     backbone,
     caching,
     conditioner,
@@ -44,6 +45,7 @@ LAWS: dict[str, tuple[Check, ...]] = {
     "space": space.CHECKS,
     "conditioner": conditioner.CHECKS,
     "backbone": backbone.CHECKS,
+    "attention": attention.CHECKS,
     "schedule": schedule.CHECKS,
     "prediction": prediction.CHECKS,
     "variance": variance.CHECKS,
