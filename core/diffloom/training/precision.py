@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
-"""What a configuration may say; `auto` is settled when a run begins (`training.settling`), and is float32 until then."""
+"""What a configuration may say; `auto` is settled when a run begins (`training.settling`), and float32 until then."""
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
