@@ -19,7 +19,7 @@ class DeepFeatures(Caching):
     """Computes the inside of the network at one level in `every`, its outside at all (DeepCache, Ma et al. 2023).
 
     The inside changes slowly from level to level, and is most of the network: with the least depth a level that
-    remembers costs some 5 to 15 % of a whole one. What it saves and errs is in docs/samplers.md.
+    remembers costs 2 to 8 % of a whole one in the usual U-Nets. docs/samplers.md says what it saves and errs.
 
     Samplers that ask twice in a step are served by level as well; those that compare steps, as the multistep ones do,
     take the jump to a new feature for a change of the picture, and err more than `ddim` at equal `every`.

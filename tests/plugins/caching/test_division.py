@@ -159,3 +159,23 @@ def flops(call: Callable[[], object]) -> int:
         call()
     total: int = counter.get_total_flops()
     return total
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_operations_of_a_network_of_real_size(depth: int) -> None:
+    """Ho et al.'s for CIFAR-10, 6.22 billion multiplications: outside are the last stack's two convolutions of 256 and
+    128 channels and its shortcut, the first and the last of the network; a level further in, two stacks more.
+    """
+    with torch.device("meta"):
+        network = UNetModel()
+        x_BCHW, t_B = torch.empty(1, 3, 32, 32), torch.empty(1)
+        whole = flops(lambda: network(x_BCHW, t_B))
+        kept = Given(depth)
+        network(x_BCHW, t_B, deep=kept)
+        outside = flops(lambda: network(x_BCHW, t_B, deep=kept))
+    stack = 9 * (256 * 128 + 128 * 128) + 256 * 128
+    down = 9 * (128 * 128 + 128 * 128)
+    convolutions = 32 * 32 * (9 * 2 * 3 * 128 + depth * stack + (depth - 1) * down)
+    embedding = 128 * 512 + 512 * 512 + (2 * depth - 1) * 512 * 128
+    assert outside == 2 * (convolutions + embedding)
+    assert whole / (0.5 * whole + 0.5 * outside) > (1.8 if depth == 1 else 1.6)

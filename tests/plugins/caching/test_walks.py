@@ -110,7 +110,11 @@ def test_rows_never_mix(overrides: tuple[str, ...]) -> None:
             5,
         ),  # the level and its arrival; the step into the clean picture asks once
         (("sampling.sampler=dpm2",), 13, 5),
-        (("sampling.guidance.interval=[1.0, 3.0]",), 7, 5),  # guided are 2 and 3; 4 has nothing from after them
+        (
+            ("sampling.guidance.interval=[1.0, 3.0]",),
+            7,
+            5,
+        ),  # guided are 2 and 3; 4 has nothing from after them
     ],
     ids=["ddim", "heun", "dpm2", "interval"],
 )
