@@ -31,7 +31,7 @@ QUERIES = 256
 APART = 2**22
 """Scores in all, from which threads compute blocks apart rather than each block together: two milliseconds' work."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger("diffloom")
 
 Place: TypeAlias = tuple[int, int, int]
 """Of a block: its picture, its first head, its first query."""
@@ -174,6 +174,6 @@ def _inexact(total_BNL: Tensor, v_BNMD: Tensor) -> list[int]:
 @cache
 def _tell_of_large_scores() -> None:
     """Once."""
-    log.info(
+    logger.info(
         "attention: torch's kernel computes pictures whose scores are too large for exponentials as they are"
     )

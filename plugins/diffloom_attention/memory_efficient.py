@@ -16,7 +16,7 @@ from diffloom.nn import torch_attention
 ALIGNMENT = 8
 """Numbers that the rows of a bias are a multiple of in memory, whatever their length: xformers' kernels ask for it."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger("diffloom")
 
 
 class MemoryEfficientAttention:
@@ -38,7 +38,7 @@ class MemoryEfficientAttention:
                 return self._compute(*operands, attn_bias=bias_BNLM).transpose(1, 2)
             except NotImplementedError as refusal:  # how xformers says that it has no kernel for these
                 self._refused.add(case)
-                log.warning(
+                logger.warning(
                     "attention: xformers has no kernel for heads of width %d in %s on %s%s; torch's does these (%s)",
                     q_BNLD.shape[3],
                     str(q_BNLD.dtype).removeprefix("torch."),

@@ -65,15 +65,16 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def remember(self, tokens_BMT: Tensor) -> tuple[Tensor, ...]:
-        """The tokens' keys and values, each (B, N, M, D)."""
-        return split_heads(self.kv(tokens_BMT), parts=2, heads=self.heads)
+        """The tokens' keys and values, each (B, N, M, D) and, as they are read often, one after another in memory."""
+        parts = split_heads(self.kv(tokens_BMT), parts=2, heads=self.heads)
+        return tuple(part_BNMD.contiguous() for part_BNMD in parts)
 
     def forward(self, x_BLC: Tensor, condition: Condition) -> Tensor:
         assert condition.tokens_BLD is not None, "cross-attention without tokens"
         if self in condition.memory:
             k_BNMD, v_BNMD = condition.memory[self]
         else:
-            k_BNMD, v_BNMD = self.remember(condition.tokens_BLD)
+            k_BNMD, v_BNMD = split_heads(self.kv(condition.tokens_BLD), parts=2, heads=self.heads)
         (q_BNLD,) = split_heads(self.q(x_BLC), parts=1, heads=self.heads)
         mask_BNLM = None if condition.mask_BL is None else condition.mask_BL[:, None, None, :]
         mixed_BNLD = self.kernel(q_BNLD, k_BNMD, v_BNMD, mask_BNLM=mask_BNLM)
