@@ -11,6 +11,7 @@ from diffloom.nn.block import Block
 from diffloom.nn.folding import doubled, folding_pays
 from diffloom.nn.ready_blocks import ReadyDownsample, ReadyUpsample
 from diffloom.nn.signal import NO_SIGNAL, Signal
+from diffloom.nn.trained_doubling import convolved_doubled, trains_folded
 
 
 def halved(x_BCHW: Tensor) -> Tensor:
@@ -51,6 +52,8 @@ class Upsample(Block):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
+        if trains_folded(self.conv, x_BCHW):
+            return convolved_doubled(x_BCHW, self.conv)
         out_BCHW: Tensor = self.conv(doubled(x_BCHW))
         return out_BCHW
 
