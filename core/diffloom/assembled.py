@@ -15,6 +15,7 @@ from diffloom.building import built
 from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
+from diffloom.errors import DiffloomError
 from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks
 from diffloom.inference.compute import own_device, own_type
 from diffloom.inference.products import products
@@ -120,7 +121,15 @@ class Assembled:
 
     @property
     def network(self) -> ReadyNetwork:
-        """The network as it is, in its own weights and type: what is trained and judged."""
+        """The network as it is, in its own weights and type: what is trained and judged.
+
+        Raises DiffloomError for one that is brought to a device for samples alone.
+        """
+        if self._visited is not None:
+            raise DiffloomError(
+                f"sampling.offload: the network comes to {self._visited} to draw samples; for anything else move the "
+                f"whole model there, with pipeline.to({str(self._visited)!r})"
+            )
         return ReadyNetwork(self.backbone, Compute(dtype=own_type(self.backbone)))
 
     def ready(self, sampling: Sampling) -> ReadyNetwork:

@@ -11,7 +11,7 @@ from torch import nn
 
 from diffloom.errors import DiffloomError
 from diffloom.inference.gains import Gains, gains
-from diffloom.inference.observed import is_observed
+from diffloom.inference.observed import is_observed, own_methods
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 TYPES: dict[Precision, torch.dtype] = {
@@ -81,6 +81,12 @@ def chosen_compute(
         raise DiffloomError(
             f"sampling.precision: {precision} cannot be computed on {place.type}: {fault}; take "
             f"{'bf16 or ' if precision == 'fp16' else ''}fp32, or auto"
+        )
+    replaced = [name for module in network.modules() for name in own_methods(module)]
+    if dtype != own and replaced:
+        raise DiffloomError(
+            f"sampling.precision: {precision} needs a copy of the network, which what {', '.join(replaced)} of the "
+            f"network itself was replaced with does not know; take auto, or bring the network to the type yourself"
         )
     return Compute(
         dtype=dtype,

@@ -19,14 +19,15 @@ class Forming:
         self._has_faster_forms = has_faster_forms
         self._done: dict[nn.Module, nn.Module] = {}
         self.blocks: dict[nn.Module, None] = {}
-        """The forms of the network's blocks, in their order; a block inside another is a part of it."""
+        """The network's blocks in their forms, and in their order; a block inside another is a part of it."""
 
     def formed(self, part: nn.Module, *, in_block: bool = False) -> nn.Module:
         """The part in its form for samples, as are those inside it; one that stands in two places stays one."""
         if part not in self._done:
             is_block = isinstance(part, Block) and not in_block
-            for name, child in part.named_children():
-                part.add_module(name, self.formed(child, in_block=in_block or is_block))
+            for name, child in part._modules.items():  # `named_children` passes over a second place
+                if child is not None:
+                    part._modules[name] = self.formed(child, in_block=in_block or is_block)
             faster: Callable[[], nn.Module] | None = getattr(part, "for_inference", None)
             form = faster().eval().requires_grad_(False) if faster and self._has_faster_forms else part
             if part in self._exact:

@@ -29,7 +29,7 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
     in any case, where the device takes them. A network that someone looks into (`is_observed`) keeps its own forms,
     and where it is copied its hooks are called for the copy.
 
-    Where it is `compiled`, the forms of its blocks are (`diffloom.nn.blocks`), and not what is between them.
+    Where it is `compiled`, its blocks are (`diffloom.nn.blocks`), in their own forms: torch makes faster ones.
 
     A weight that changes afterwards makes a copy stale.
     """
@@ -41,8 +41,8 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
     }
     is_own = all(_shares(weight, memo[id(weight)]) for weight in (*network.parameters(), *network.buffers()))
     is_free = not is_observed(network)
-    has_forms = is_free and any(hasattr(part, "for_inference") for part in network.modules())
     compiles = is_free and compute.compiled != "not"
+    has_forms = is_free and not compiles and any(hasattr(part, "for_inference") for part in network.modules())
     if is_own and not has_forms and not compiles:
         return network
     memo |= {id(shared): shared for part in network.modules() for shared in _shared(part)}
@@ -68,7 +68,7 @@ def _compile(blocks: list[nn.Module], compute: Compute, backend: Backend) -> Non
     if told != line:
         logger.warning("sampling.compile: %s", told)
     else:
-        logger.info("sampling.%s, which makes the first steps slow", told)
+        logger.info("sampling: %s; the first step of each is slow", line)
 
 
 def _converted(weight: Tensor, compute: Compute, dtype: torch.dtype) -> Tensor:
