@@ -27,6 +27,8 @@ from diffloom.nn import (
     Upsample,
     doubled,
     halved,
+    remembered_projections,
+    the_time,
     zeroed,
 )
 from diffloom_unet.trunk import Parts, Trunk
@@ -150,16 +152,29 @@ class Network(nn.Module):
         self.leave = zeroed(nn.Conv2d(width, out_channels, 3, padding=1))
 
     def prepare(self, condition: Condition, *, times: Sequence[float] = ()) -> Condition:
-        """The condition with the keys and values of its tokens for every layer that reads them, to be computed once.
+        """The condition with what is the same at every step: keys and values of its tokens, for every layer that reads
+        them, and what the residual blocks make of the embedding at these times.
 
-        `forward` gives the same with it as without. Weights that change afterwards make it stale.
+        `forward` gives the same with it as without, and at other times too. Weights that change afterwards make it
+        stale.
         """
-        if condition.tokens_BLD is None:
-            return condition
-        readers = (part for part in self.modules() if isinstance(part, CrossAttention))
-        return replace(
-            condition, memory={reader: reader.remember(condition.tokens_BLD) for reader in readers}
+        self._check_slots(condition)
+        readers = [part for part in self.modules() if isinstance(part, CrossAttention)]
+        of_tokens = (
+            {}
+            if condition.tokens_BLD is None
+            else {reader: reader.remember(condition.tokens_BLD) for reader in readers}
         )
+        dtype, count = self.enter.weight.dtype, len(times)
+        repeated = Condition(
+            class_B=None if condition.class_B is None else condition.class_B.repeat(count),
+            vector_BD=None if condition.vector_BD is None else condition.vector_BD.repeat(count, 1),
+        )
+        embedded = [len(slot) for slot in (condition.class_B, condition.vector_BD) if slot is not None]
+        of_times = remembered_projections(
+            self, times, lambda t_X: self._embedded(t_X, repeated, dtype), rows=embedded[0] if embedded else 1
+        )
+        return replace(condition, memory=of_tokens | of_times) if of_tokens or of_times else condition
 
     def keeps_float32(self) -> Collection[str]:
         """In half precision too: what the last convolution rounds is rounded in every prediction."""
@@ -176,19 +191,36 @@ class Network(nn.Module):
         """t_B are table indices, fractions allowed. Raises ValueError for slots or sizes that do not fit."""
         condition = condition or Condition()
         self._check(x_BCHW, condition)
-        emb_BE = self.time(self.sinusoids(t_B * self.time_scale).to(x_BCHW.dtype))
+        time = the_time(t_B) if condition.memory else None
+        known = condition.memory.get((self, time))
+        emb_BE = (
+            self._embedded(t_B, condition, x_BCHW.dtype) if known is None else known[0].expand(len(t_B), -1)
+        )
+        if condition.concat_BCHW is not None:
+            x_BCHW = torch.cat([x_BCHW, condition.concat_BCHW], dim=1)
+        signal = Signal(emb_BE=emb_BE, condition=condition, time=time)
+        x_BCHW = self.trunk(self.enter(x_BCHW), signal, deep)
+        h_BCHW = functional.silu(self.norm(x_BCHW), inplace=not torch.is_grad_enabled())
+        out_BCHW: Tensor = self.leave(h_BCHW)
+        return out_BCHW
+
+    def _embedded(self, t_B: Tensor, condition: Condition, dtype: torch.dtype) -> Tensor:
+        """The sum of what time, class and vector are embedded as, activated: every block would."""
+        emb_BE: Tensor = self.time(self.sinusoids(t_B * self.time_scale).to(dtype))
         if self.classes is not None:
             emb_BE = emb_BE + self.classes(condition.class_B)
         if self.vector is not None:
             emb_BE = emb_BE + self.vector(condition.vector_BD)
-        if condition.concat_BCHW is not None:
-            x_BCHW = torch.cat([x_BCHW, condition.concat_BCHW], dim=1)
-        signal = Signal(emb_BE=functional.silu(emb_BE), condition=condition)
-        x_BCHW = self.trunk(self.enter(x_BCHW), signal, deep)
-        out_BCHW: Tensor = self.leave(functional.silu(self.norm(x_BCHW)))
-        return out_BCHW
+        return functional.silu(emb_BE)
 
     def _check(self, x_BCHW: Tensor, condition: Condition) -> None:
+        self._check_slots(condition)
+        if x_BCHW.shape[2] % self.multiple or x_BCHW.shape[3] % self.multiple:
+            raise ValueError(
+                f"height and width must be multiples of {self.multiple}, not {tuple(x_BCHW.shape[2:])}"
+            )
+
+    def _check_slots(self, condition: Condition) -> None:
         given = set(condition.filled())
         if "tokens_BLD" in self.slots:
             given -= {"mask_BL"}
@@ -196,8 +228,4 @@ class Network(nn.Module):
             raise ValueError(
                 f"the condition fills {', '.join(sorted(given)) or 'no slot'}, "
                 f"and this network reads {', '.join(sorted(self.slots)) or 'none'}"
-            )
-        if x_BCHW.shape[2] % self.multiple or x_BCHW.shape[3] % self.multiple:
-            raise ValueError(
-                f"height and width must be multiples of {self.multiple}, not {tuple(x_BCHW.shape[2:])}"
             )

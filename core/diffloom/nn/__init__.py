@@ -14,6 +14,7 @@ from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
 from diffloom.nn.preparation import prepare_training
+from diffloom.nn.projections import remembered_projections, the_time
 from diffloom.nn.ready_conv import ReadyConv2d, ready_conv
 from diffloom.nn.resample import Downsample, Upsample, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
@@ -55,7 +56,9 @@ __all__ = [
     "key_dropout",
     "prepare_training",
     "ready_conv",
+    "remembered_projections",
     "self_attentions",
+    "the_time",
     "torch_attention",
     "unkeyed_dropout",
     "zeroed",

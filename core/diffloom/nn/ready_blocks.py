@@ -52,7 +52,7 @@ class ReadyDownsample(Block):
 class ReadyResidualBlock(Block):
     """`ResidualBlock`: activations in the convolutions, the embedding in their bias, the shortcut in their result.
 
-    What the block makes of the embedding is taken from `signal.projections` where that was computed beforehand.
+    Takes from `signal` what was made of the embedding beforehand.
     """
 
     def __init__(self, plain: ResidualBlock) -> None:

@@ -67,7 +67,7 @@ class ResidualBlock(Block):
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """The second normalisation, of h with the embedding in it."""
-        out_BCHW: Tensor = self.norm2(h_BCHW + self.emb(signal.emb_BE)[:, :, None, None])
+        out_BCHW: Tensor = self.norm2(h_BCHW + signal.projected(self, self.emb)[:, :, None, None])
         return out_BCHW
 
 
@@ -81,7 +81,7 @@ class ScaleShiftResidualBlock(ResidualBlock):
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """norm(h) · (1 + scale) + shift."""
-        scale_BC11, shift_BC11 = self.emb(signal.emb_BE)[:, :, None, None].chunk(2, dim=1)
+        scale_BC11, shift_BC11 = signal.projected(self, self.emb)[:, :, None, None].chunk(2, dim=1)
         out_BCHW: Tensor = self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11
         return out_BCHW
 

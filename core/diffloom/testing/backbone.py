@@ -96,7 +96,9 @@ def ignores_masked_tokens(component: Backbone) -> None:
 
 
 def prepares_without_a_trace(component: Backbone) -> None:
-    """A prepared condition has the same slots and gives the same output, whatever was prepared before or since."""
+    """A prepared condition has the same slots and gives the same output, whatever was prepared before or since, at the
+    times that it was prepared for and at others.
+    """
     for space, slot, condition in _accepted(component):
         module = awake(_built(component, space, condition)).double()
         prepare = getattr(module, "prepare", None)
@@ -106,7 +108,8 @@ def prepares_without_a_trace(component: Backbone) -> None:
         output = _output(module, (x, t, filled))
         with torch.no_grad():
             prepared = prepare(filled)
-            prepare(filled.map(lambda value: value.flip(0)))
+            walking = prepare(filled, times=[7.0, t[0].item(), t[1].item()])
+            prepare(filled.map(lambda value: value.flip(0)), times=[t[0].item()])
         expect(isinstance(prepared, Condition), "prepare() to give a Condition", type(prepared).__name__)
         same = {
             name: value for name, value in filled.filled().items() if prepared.filled().get(name) is value
@@ -116,9 +119,17 @@ def prepares_without_a_trace(component: Backbone) -> None:
             f"the slots {', '.join(filled.filled())} as they were",
             f"{', '.join(prepared.filled()) or 'none'}, of which {', '.join(same) or 'none'} as they were",
         )
-        for what, given in (("a prepared condition", prepared), ("the bare condition again", filled)):
+        cases = {
+            "a prepared condition": prepared,
+            "the bare condition again": filled,
+            "one prepared for these times": walking,
+        }
+        for what, given in cases.items():
             again = _output(module, (x, t, given))
             expect_close(again, output, within=1e-10, what=f"with {slot}, output for {what}")
+        for told, when in (("a time it was", t[:1].expand(2)), ("a time it was not", t[:1].expand(2) + 1)):
+            bare, again = (_output(module, (x, when, given)) for given in (filled, walking))
+            expect_close(again, bare, within=1e-10, what=f"with {slot}, output at {told} prepared for")
 
 
 def trains_every_weight(component: Backbone) -> None:
