@@ -1,0 +1,65 @@
+"""Costs as a page and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.scaling.growth import Cost, Growth, Law
+
+from diffloom.inspection.plots import new_figure, save_figure
+
+HEAD = """## How cost grows
+
+`python -m benchmarks.scaling` writes this section and its plot. One thing grows, the others stay. Time is the CPU's,
+all threads together; memory is the most beyond what there was before, weights left out, and for plugins that of the whole
+process. An exponent is the slope of the logarithms: 1 is in proportion, 2 the square. That between the two largest sizes
+is told beside that over all, since a fixed part bends the beginning.
+
+Measured on {machine}.
+
+![Time and memory against what grows](scaling.png)
+"""
+Costs = Sequence[tuple[int, Cost]]
+
+
+def page(machine: str, found: Sequence[tuple[Growth, Costs]]) -> str:
+    """The section in Markdown."""
+    return HEAD.format(machine=machine) + "".join(_part(growth, costs) for growth, costs in found)
+
+
+def _part(growth: Growth, costs: Costs) -> str:
+    sizes = [size for size, _ in costs]
+    rows = "".join(
+        f"| {size} | {cost.seconds:.3g} | {'' if cost.mib is None else f'{cost.mib:.0f}'} |\n"
+        for size, cost in costs
+    )
+    memory = _memory(costs)
+    told = f"Memory {Law.of(sizes, memory)}." if memory else ""
+    return (
+        f"\n### {growth.axis.capitalize()}\n\n{growth.work[0].upper()}{growth.work[1:]}. "
+        f"Time {Law.of(sizes, [cost.seconds for _, cost in costs])}. {told} Why: {growth.reason}.\n\n"
+        f"| {growth.axis} | CPU s | memory MiB |\n|---|---|---|\n{rows}"
+    )
+
+
+def _memory(costs: Costs) -> list[float]:
+    """The peaks; none where the system says none. Half a MiB is the least that a page count resolves."""
+    return [max(0.5, cost.mib) for _, cost in costs if cost.mib is not None]
+
+
+def plot(found: Sequence[tuple[Growth, Costs]], path: Path) -> None:
+    """A panel for each thing that grows, both scales logarithmic: time on the left, memory on the right."""
+    columns = -(-len(found) // 2)
+    figure = new_figure(width_inches=4 * columns, height_inches=6.5)
+    for index, (growth, costs) in enumerate(found):
+        left = figure.add_subplot(2, columns, index + 1)
+        sizes = [size for size, _ in costs]
+        left.loglog(sizes, [cost.seconds for _, cost in costs], "o-", color="tab:blue")
+        left.set_xlabel(growth.axis)
+        left.set_ylabel("CPU s", color="tab:blue")
+        if memory := _memory(costs):
+            right = left.twinx()
+            right.loglog(sizes, memory, "s--", color="tab:orange")
+            right.set_ylabel("memory MiB", color="tab:orange")
+    save_figure(figure, path)
