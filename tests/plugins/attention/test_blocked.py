@@ -140,7 +140,7 @@ def test_pictures_alone_are_bit_for_bit_those_of_a_batch(keys_first: bool) -> No
 def test_threads_that_compute_apart_compute_the_same(
     keys_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in inference mode, whose tensors a thread may change only in that mode, and with weights that are trained."""
+    """Also in inference mode, whose tensors a thread may change only in that mode, and where weights are trained."""
     q, k, v = operands(2, 3, 90, 77, 8)
     plain = blocked_attention(q, k, v, keys_first=keys_first)
     monkeypatch.setattr(blocked, "APART", 1)
@@ -168,7 +168,9 @@ def test_what_it_costs(keys_first: bool) -> None:
     with FlopCounterMode(display=False) as counter:
         blocked_attention(q, k, v, keys_first=keys_first)
     assert counter.get_total_flops() == 4 * batch * heads * queries * keys * width
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
         blocked_attention(q, k, v, keys_first=keys_first)
     events = profile.key_averages()
     taken = sum(event.self_cpu_memory_usage for event in events if event.self_cpu_memory_usage > 0)
