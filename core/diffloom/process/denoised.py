@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 NOTHING = torch.zeros((), device="cpu")
 """What a product is added to: `add` takes its factor as a number, of which `mul` would make a tensor in every call."""
+ROUNDING = 1e-13
+"""How sure the numbers are of themselves, which float64 and a few functions of levels made."""
+HAIR = 1e-15
+"""The rounding of a sum of two products in float64."""
 Term = tuple[float, Tensor]
 """A number times a tensor."""
 
@@ -98,9 +102,10 @@ class Denoised:
         return mixed(x0 * x0_x + eps * eps_x, self._x_BCHW, x0 * x0_y + eps * eps_y, self._y_BCHW)
 
     def terms(self, *, x0: float = 0.0, eps: float = 0.0) -> tuple[Term, Term]:
-        """The same as terms of a longer sum (`summed`)."""
+        """The same as terms of a longer sum (`summed`); what cancels, as in a midpoint rule, is 0 and costs nothing."""
         x0_x, x0_y, eps_x, eps_y = self._form
-        return (x0 * x0_x + eps * eps_x, self._x_BCHW), (x0 * x0_y + eps * eps_y, self._y_BCHW)
+        of_x, of_y = _left(x0 * x0_x, eps * eps_x), _left(x0 * x0_y, eps * eps_y)
+        return (of_x, self._x_BCHW), (of_y, self._y_BCHW)
 
     def with_x0(self, x0_BCHW: Tensor, level: Level) -> Denoised:
         """The same with another x₀, and the ε that still makes x_t of it.
@@ -165,15 +170,21 @@ class Tilt:
     """(scale − 1) · ∇ log p(y | x) at (x, level), shaped like x."""
 
 
+def _left(a: float, b: float) -> float:
+    """a + b, or 0 where that is no more than their own rounding."""
+    total = a + b
+    return 0.0 if abs(total) < ROUNDING * abs(a) else total
+
+
 def mixed(a: float, x: Tensor, b: float = 0.0, y: Tensor = NOTHING) -> Tensor:
     """a·x + b·y in as few passes as there are: x or y itself where the other counts nothing and it counts once."""
     if b == 0.0:
         return x if a == 1.0 else torch.add(NOTHING, x, alpha=a)
     if a == 0.0:
         return y if b == 1.0 else torch.add(NOTHING, y, alpha=b)
-    if a == 1.0:
+    if abs(a - 1.0) < HAIR:  # as x_t in a flow's step: alpha + sigma = 1 up to float64's rounding
         return torch.add(x, y, alpha=b)
-    if b == 1.0:
+    if abs(b - 1.0) < HAIR:
         return torch.add(y, x, alpha=a)
     return torch.add(NOTHING, x, alpha=a).add_(y, alpha=b)
 
