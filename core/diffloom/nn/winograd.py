@@ -139,9 +139,9 @@ class _Band:
         torch.sub(upper, other, out=lower)
         upper += other
         torch.sub(a, c, out=row)
-        upper.baddbmm_(self._sums(), self.kernels[0])
+        torch.baddbmm(upper, self._sums(), self.kernels[0], out=upper)
         torch.sub(b, d, out=row)
-        lower.baddbmm_(self._sums(), self.kernels[3])
+        torch.baddbmm(lower, self._sums(), self.kernels[3], out=lower)
         for half in range(2):
             left, right, third, fourth = self.halves[half]
             left.add_(right)
