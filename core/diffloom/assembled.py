@@ -16,7 +16,7 @@ from diffloom.condition import Condition
 from diffloom.conditioning import Conditioning, Raw
 from diffloom.config.document import Document, Sampling
 from diffloom.errors import DiffloomError
-from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks
+from diffloom.inference import Compute, ReadyNetwork, ReadyNetworks, settled
 from diffloom.inference.compute import own_device, own_type
 from diffloom.inference.products import products
 from diffloom.inference.visit import visiting
@@ -163,8 +163,8 @@ class Assembled:
 
     @torch.no_grad()
     def decode(self, x_BCHW: Tensor) -> Tensor:
-        """Pictures in [-1, 1], float32, from points of the space, computed in what `sampling.precision` says."""
-        kept, precision = self._ready_space, self.document.sampling.precision
+        """Pictures in [-1, 1], float32, from points of the space, computed in what the network draws them in."""
+        kept, precision = self._ready_space, settled(self.document.sampling.precision, self.backbone)
         with kept.used(leaves=self._visited is not None):
             ready = kept.of(self.module["space"], precision=precision, device=self._visited)
             with products(tf32=ready.compute.tf32):

@@ -11,7 +11,7 @@ import diffloom
 from diffloom import config
 from diffloom.conditioning import Raw
 from diffloom.config.plain import components, plain
-from diffloom.inference import chosen_compute
+from diffloom.inference import chosen_compute, settled
 
 if TYPE_CHECKING:
     from diffloom.sampling import SamplingPlan
@@ -37,7 +37,7 @@ def recipe_of(plan: SamplingPlan) -> dict[str, Any]:
         "weights": plan.pipeline.weights_digest,
         "seeds": [list(key) for key in plan.keys],
         "sampling": plain(plan.section)
-        | {"precision": compute.precision}  # what `auto` was, so that it is the same elsewhere
+        | {"precision": settled(plan.section.precision, plan.pipeline.backbone)}
         | ({"sampler": repr(plan.walk)} if plan.own_walk else {})
         | ({"guidance": repr(plan.own_guide)} if plan.own_guide else {}),
         "computed": {

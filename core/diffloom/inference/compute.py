@@ -76,8 +76,11 @@ def chosen_compute(
     """
     own = own_type(network)
     place = device or own_device(network)
-    dtype = TYPES[precision] if precision != "auto" else _measured(network, place, own)
-    if (dtype != own or precision != "auto") and (fault := type_fault(dtype, place)) is not None:
+    is_auto = precision == "auto" or not has_weights(
+        network
+    )  # what has no weights has no type to bring them to
+    dtype = _measured(network, place, own) if is_auto else TYPES[precision]
+    if not is_auto and (fault := type_fault(dtype, place)) is not None:
         raise DiffloomError(
             f"sampling.precision: {precision} cannot be computed on {place.type}: {fault}; take "
             f"{'bf16 or ' if precision == 'fp16' else ''}fp32, or auto"
@@ -95,6 +98,17 @@ def chosen_compute(
         device=device,
         compiled="not" if not compiles else "graphs" if place.type == "cuda" and not remembers else "blocks",
     )
+
+
+def settled(precision: Precision, network: nn.Module) -> Precision:
+    """The word that chooses the same wherever the network is: `auto` only where that is its weights' own type."""
+    is_settled = precision != "auto" or own_type(network) != torch.float32
+    return precision if is_settled else chosen_compute(precision, network).precision
+
+
+def has_weights(network: nn.Module) -> bool:
+    """Whether a network has any."""
+    return any(weight.is_floating_point() for weight in network.parameters())
 
 
 def own_type(network: nn.Module) -> torch.dtype:

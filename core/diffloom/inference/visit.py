@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 logger = logging.getLogger("diffloom")
 _turn = threading.RLock()
@@ -25,13 +25,28 @@ def visiting(part: nn.Module, name: str, device: torch.device | None) -> Iterato
         yield
         return
     with _turn:
-        homes = [(weight, weight.data) for weight in (*part.parameters(), *part.buffers())]
         logger.debug("sampling.offload: %s goes to %s", name, device)
+        homes = [(module, dict(module._parameters), dict(module._buffers)) for module in part.modules()]
         try:
-            for weight, home in homes:
-                weight.data = home.to(device)
+            _put(part, device)
             yield
         finally:
-            for weight, home in homes:
-                weight.data = home
+            for module, parameters, buffers in homes:
+                module._parameters.update(parameters)
+                module._buffers.update(buffers)
             logger.debug("sampling.offload: %s has left %s", name, device)
+
+
+def _put(part: nn.Module, device: torch.device) -> None:
+    """Give its modules weights that lie there; one that several modules have stays one."""
+    there: dict[Tensor, Tensor] = {}
+    for module in part.modules():
+        for weights in (module._parameters, module._buffers):
+            for name, home in weights.items():
+                if home is None:
+                    continue
+                if home not in there:
+                    moved = home.detach().to(device)
+                    is_weight = isinstance(home, nn.Parameter)
+                    there[home] = nn.Parameter(moved, requires_grad=False) if is_weight else moved
+                weights[name] = there[home]  # type: ignore[assignment]
