@@ -111,14 +111,12 @@ class SamplingPlan:
             caching=None if isinstance(self.walk, Inversion) else self.section.caching,
         )
 
+        whole = denoiser(network, pipeline.prediction, learned_variance=pipeline.document.variance.learned)
+
         @torch.no_grad()
         def plain(x_BCHW: Tensor, level: Level, condition: Condition, *estimate: Tensor) -> Denoised:
-            at_level = denoiser(
-                network.at(level.t, condition),
-                pipeline.prediction,
-                learned_variance=pipeline.document.variance.learned,
-            )
-            return at_level(x_BCHW, level, condition, *estimate)
+            network.t = level.t
+            return whole(x_BCHW, level, condition, *estimate)
 
         model = Model(
             under=under(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+
+from torch import Tensor
 
 from diffloom.building import built
 from diffloom.condition import Condition
@@ -22,6 +25,8 @@ class WalkNetwork:
         self._ready = ready
         self._times = tuple(times)
         self._caching = caching
+        self.t = math.nan
+        """The time of the next call, all of its t_B: said beforehand, so that nobody reads it from the device."""
         self._remembering: dict[int, tuple[Condition, Remembering]] = {}
         """By the identity of the condition, which is kept so that no other can have it."""
 
@@ -40,9 +45,9 @@ class WalkNetwork:
         self._remembering[id(known)] = (known, remembering)
         return known
 
-    def at(self, t: float, condition: Condition) -> ReadyNetwork:
-        """The network for a call at time t under a condition that was prepared."""
+    def __call__(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+        """The network's output at `t` under a condition that was prepared."""
         if self._caching is None:
-            return self._ready
+            return self._ready(x_BCHW, t_B, condition)
         _, remembering = self._remembering[id(condition)]
-        return replace(self._ready, instead=remembering.at(t))
+        return replace(self._ready, instead=remembering.at(self.t))(x_BCHW, t_B, condition)
