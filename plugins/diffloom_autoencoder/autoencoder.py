@@ -21,11 +21,13 @@ class Autoencoder(LatentSpace):
     latent_channels: PositiveInt = 4
     """Numbers that a place of the latents holds."""
     rows: PositiveInt | None = None
-    """Pictures that are encoded or decoded at once, so that a large batch needs no more memory; null for all."""
+    """Pictures that are encoded or decoded at once, so that a large batch needs no more memory. With null all are in
+    training, and samples as many as there is memory for."""
     tile: PositiveInt | None = None
     """Side, in latents, of the windows that are encoded or decoded at once, so that a large picture needs little
-    memory; 64 is usual, null computes the picture at once. The result is the same, up to rounding, and there are no
-    seams; as every window is computed anew to normalise by the whole picture, it takes three to four times as long.
+    memory; 64 is usual. With null, samples are decoded so where there is too little memory for one at once, and nothing
+    else is. The result is the same, up to rounding, and there are no seams; as every window is computed anew to
+    normalise by the whole picture, it takes three to four times as long.
     """
 
     @property

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import Block, Signal, Upsample, doubling, zeroed
+from diffloom.nn import Block, Downsample, Signal, Upsample, doubling, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
-from diffloom_autoencoder.strip_layers import activated, convolved, doubled, layout_of, projected
+from diffloom_autoencoder.strip_layers import activated, convolved, doubled, halved, layout_of, projected
 from diffloom_autoencoder.strips import Strips
 
 NORM_EPS = 1e-6
@@ -31,6 +31,14 @@ class Convolution(nn.Conv2d):
     def in_strips(self, picture: Strips) -> Strips:
         """The same, strip by strip."""
         return Strips(convolved(self, picture))
+
+
+class Halving(Downsample):
+    """A 3×3 convolution of stride 2: (B, C, H, W) → (B, C, H/2, W/2)."""
+
+    def in_strips(self, picture: Strips) -> Strips:
+        """The same, strip by strip."""
+        return Strips(halved(self.conv, picture, edges=self.edges))
 
 
 class Doubling(Upsample):

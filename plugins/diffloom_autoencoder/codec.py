@@ -21,9 +21,10 @@ class Handling:
     scale: Sequence[float] = (1.0,)
     """… multiplied: one number for each channel, or one for all."""
     rows: int | None = None
-    """Pictures computed at once; null for all."""
+    """Pictures computed at once; None for all, or for samples as many as there is memory for."""
     tile: int | None = None
-    """Side of the windows that are computed at once, in latents; null for the whole picture."""
+    """Side of the windows that are computed at once, in latents; None for the whole picture, or for samples for windows
+    where that is too large for the memory there is."""
 
 
 class LatentCodec(nn.Module):
@@ -84,7 +85,8 @@ class LatentCodec(nn.Module):
         self._check("latents", latents_BCHW, self.latent_channels, 1)
 
     def _by_rows(self, side: Side, x_BCHW: Tensor, tile: int | None) -> Tensor:
-        parts = torch.split(x_BCHW, self.handling.rows or max(len(x_BCHW), 1))
+        rows, tile = side.divided(x_BCHW, rows=self.handling.rows, tile=tile)
+        parts = torch.split(x_BCHW, rows)
         return torch.cat([self.guarded(side, part, tile=tile) for part in parts])
 
     def _like(self, x_BCHW: Tensor, name: str) -> Tensor:

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from torch import nn
 
-from diffloom.nn import AttentionKernel, Downsample, SelfAttention
-from diffloom_autoencoder.blocks import NORM_EPS, Convolution, Doubling, Head, PlainResidualBlock
+from diffloom.nn import AttentionKernel, SelfAttention
+from diffloom_autoencoder.blocks import NORM_EPS, Convolution, Doubling, Halving, Head, PlainResidualBlock
 from diffloom_autoencoder.stage import Side, Stage
 
 
@@ -76,7 +76,7 @@ def encoder(shape: Shape, *, out_channels: int) -> Side:
         if level == 0:
             parts.insert(0, enter)
         if level < shape.coarsest:
-            stages.append(Stage(*parts, Downsample(channels=width), scale=Fraction(1, 2)))
+            stages.append(Stage(*parts, Halving(channels=width), scale=Fraction(1, 2)))
             continue
         parts += [*shape.middle(), shape.head(width, out_channels)]
         if shape.quant_convs:

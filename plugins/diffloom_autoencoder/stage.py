@@ -36,6 +36,22 @@ class Stage(nn.Module):
         return any(isinstance(part, SelfAttention) for part in self.parts)
 
     @property
+    def held_channels(self) -> int:
+        """The most that are held at once, of the finer resolution, where a picture is computed strip by strip: what a
+        convolution reads, then what it gives and what stands beside it.
+        """
+        return max(
+            (
+                conv.out_channels
+                if isinstance(conv, nn.ConvTranspose2d)
+                else max(conv.in_channels, 2 * conv.out_channels)
+                for conv in self.modules()
+                if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+            ),
+            default=0,
+        )
+
+    @property
     def margin(self) -> int:
         """How far a pixel's value is decided, in pixels of the input: one finer pixel for each convolution."""
         finer = max(self.scale, Fraction(1))
@@ -107,6 +123,10 @@ class Side(nn.Module):
             if tile is not None:
                 tile = int(tile * stage.scale)
         return x_BCHW
+
+    def divided(self, x_BCHW: Tensor, *, rows: int | None, tile: int | None) -> tuple[int, int | None]:
+        """How many pictures are computed at once, and in windows of what side: as was said."""
+        return rows or max(len(x_BCHW), 1), tile
 
     def for_inference(self) -> nn.Module:
         """The same where no gradients are wanted, strip by strip."""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import Downsample
 from diffloom_autoencoder.moments import Moments
 from diffloom_autoencoder.strips import Filling, Strips, copied, windows
 
@@ -72,9 +71,9 @@ def doubled(folded: nn.ConvTranspose2d, picture: Strips) -> Iterator[Tensor]:
         yield functional.conv_transpose2d(window_BCRW, folded.weight, folded.bias, stride=2, padding=(3, 1))
 
 
-def halved(layer: Downsample, picture: Strips) -> Iterator[Tensor]:
-    """What the layer makes of the picture."""
-    conv, (left, right, top, bottom) = layer.conv, layer.edges
+def halved(conv: nn.Conv2d, picture: Strips, *, edges: tuple[int, int, int, int]) -> Iterator[Tensor]:
+    """What a convolution of stride 2 makes of the picture with edges of zeros: left, right, top and bottom."""
+    left, right, top, bottom = edges
     rows = max(1, picture.rows_for(conv.in_channels) // 2)
     for window_BCRW in windows(
         picture, rows=rows, stride=2, edges=(top, bottom), layout=layout_of(conv.weight)

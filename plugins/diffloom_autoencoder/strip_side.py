@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from diffloom.nn import Downsample
 from diffloom_autoencoder.extent import WHOLE
-from diffloom_autoencoder.stage import Side
-from diffloom_autoencoder.strip_layers import halved
+from diffloom_autoencoder.room import Division, free_bytes
+from diffloom_autoencoder.stage import Side, Stage
 from diffloom_autoencoder.strips import Strips
+
+BESIDE = 4
+"""Of its widest picture, one part in so many lies beside it: windows, what convolutions need inside."""
 
 
 @runtime_checkable
@@ -34,8 +37,33 @@ class StripSide(Side):
     Where a gradient of the input is wanted, or tiles are, it computes as the other does.
     """
 
+    def __init__(self, *stages: Stage) -> None:
+        super().__init__(*stages)
+        self.division = Division()
+
+    def divided(self, x_BCHW: Tensor, *, rows: int | None, tile: int | None) -> tuple[int, int | None]:
+        """As was said, else as there is memory for."""
+        if tile is not None or _wants_gradient(x_BCHW):
+            return super().divided(x_BCHW, rows=rows, tile=tile)
+        return self.division(
+            count=len(x_BCHW),
+            one_bytes=self.held_bytes(x_BCHW.shape[2], x_BCHW.shape[3]),
+            side=max(x_BCHW.shape[2:]),
+            free=free_bytes(x_BCHW.device),
+            rows=rows,
+        )
+
+    def held_bytes(self, height: int, width: int) -> int:
+        """About as many as one picture of this size takes at most."""
+        pixels, most = Fraction(height * width), 0
+        for stage in self.stages:
+            assert isinstance(stage, Stage)
+            most = max(most, int(pixels * max(stage.scale, Fraction(1)) ** 2) * stage.held_channels)
+            pixels *= stage.scale**2
+        return (most + most // BESIDE) * self.dtype.itemsize
+
     def forward(self, x_BCHW: Tensor, *, tile: int | None = None) -> Tensor:
-        if tile is not None or not x_BCHW.numel() or (torch.is_grad_enabled() and x_BCHW.requires_grad):
+        if tile is not None or not x_BCHW.numel() or _wants_gradient(x_BCHW):
             return super().forward(x_BCHW, tile=tile)
         picture = Strips([x_BCHW])
         del x_BCHW  # so that nothing but the picture holds it
@@ -45,9 +73,11 @@ class StripSide(Side):
         return picture.whole()
 
 
+def _wants_gradient(x_BCHW: Tensor) -> bool:
+    return torch.is_grad_enabled() and x_BCHW.requires_grad
+
+
 def _after(part: nn.Module, picture: Strips) -> Strips:
     if isinstance(part, StripPart):
         return part.in_strips(picture)
-    if isinstance(part, Downsample):
-        return Strips(halved(part, picture))
     return Strips([part(picture.whole(), WHOLE)])
