@@ -12,9 +12,9 @@ from diffloom.inspection.plots import new_figure, save_figure
 HEAD = """## How cost grows
 
 `python -m benchmarks.scaling` writes this section and its plot. One thing grows, the others stay. Time is the CPU's,
-all threads together; memory is the most beyond what there was before, weights left out, and for plugins that of the whole
-process. An exponent is the slope of the logarithms: 1 is in proportion, 2 the square. That between the two largest sizes
-is told beside that over all, since a fixed part bends the beginning.
+all threads together; memory is the most beyond what there was before, weights left out, and for plugins that of the
+whole process. An exponent is the slope of the logarithms: 1 is in proportion, 2 the square. That between the two
+largest sizes is told beside that over all, since a fixed part bends the beginning.
 
 Measured on {machine}.
 

@@ -17,7 +17,6 @@ MODEL = {
     "backbone": {
         "type": "unet",
         "channels": [64, 128, 128],
-        "attention_resolutions": [16],
         "blocks_per_level": 1,
     },
     "schedule": {"type": "linear", "steps": 1000},
@@ -50,10 +49,10 @@ def growths(device: torch.device) -> Iterator[Growth]:
     yield Growth(
         "resolution (pixels along a side)",
         f"sampling batches of {BATCH}, {STEPS} steps",
-        (16, 32, 64, 96),
+        (16, 32, 64, 128),
         lambda size: cost_of(size=size),
-        "convolutions cost their pixels, whose number is the square of the side; attention, whose pairs grow with its "
-        "fourth power, is where a level has 16 pixels along a side, so that its part stays the same",
+        "convolutions cost their pixels, whose number is the square of the side; attention, whose pairs of pixels grow "
+        "with its fourth power, is at the coarsest level alone, where a side is a quarter",
     )
     yield Growth(
         "steps",
@@ -73,7 +72,8 @@ def growths(device: torch.device) -> Iterator[Growth]:
 
 @cache
 def _model(size: int, device: torch.device) -> diffloom.Pipeline:
-    return diffloom.build({"image": {"size": size, "channels": 3}, **MODEL}, device=device)
+    document = {"image": {"size": size, "channels": 3}, **MODEL}
+    return diffloom.build(document, [f"backbone.attention_resolutions=[{size // 4}]"], device=device)
 
 
 def _streamed(count: int, device: torch.device) -> Cost:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +13,10 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffloom.nn import Dropout
+
+SHAPED_LIKE = {"mkldnn._reorder_convolution_weight.default": 0, "mkldnn._convolution_pointwise.binary": 1}
+"""Operators of which torch does not know the result's shape without computing it, and whose argument has that shape: a
+weight sorted anew, and the picture that a convolution is added to."""
 
 
 class Hollow:
@@ -52,6 +58,14 @@ class Hollow:
             layer.keys_B = self._mode.from_tensor(layer.keys_B)
 
 
+@contextmanager
+def lying_nowhere() -> Iterator[None]:
+    """While entered, a part may ask where its weights lie, to see whether they changed; hollow ones lie nowhere."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
+        yield
+
+
 class Answers(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's metaclass hook is untyped
     """While entered, whoever asks a hollow tensor for its number is told 0: no error, no overflow, no difference.
 
@@ -68,6 +82,9 @@ class Answers(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's me
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
-            return torch.zeros((), dtype=args[0].dtype).item()
+        if args and isinstance(args[0], FakeTensor):
+            if func is torch.ops.aten._local_scalar_dense.default:
+                return torch.zeros((), dtype=args[0].dtype).item()
+            if (like := SHAPED_LIKE.get(str(func))) is not None:
+                return torch.empty_like(args[like])
         return func(*args, **(kwargs or {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -19,7 +18,7 @@ from diffloom.kinds import TrainableCodec
 from diffloom.pipeline import Pipeline
 from diffloom.planning.disk import disk
 from diffloom.planning.figures import PartSize, Plan, SamplingPlan, TrainingPlan
-from diffloom.planning.hollow import Hollow
+from diffloom.planning.hollow import Hollow, lying_nowhere
 from diffloom.planning.live_bytes import LiveBytes
 from diffloom.planning.model import Opened, hollow_autoencoder, hollow_pipeline, hollow_task
 from diffloom.planning.network import Network, observed
@@ -42,9 +41,7 @@ def plan(
     training would, but for data that cannot be opened: what depends on them is then told as unknown.
     """
     opened = Opened.of(document)
-    with warnings.catch_warnings():
-        # A part may look at where its weights lie, to see whether they have changed; hollow ones lie nowhere.
-        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
+    with lying_nowhere():
         try:
             return _Planning(opened, count, registry, Hollow(usable_device(device))).plan()
         except ValueError as error:

@@ -1,0 +1,73 @@
+"""The batch that nobody asked for. Oracle: the plan of the very batch, and sizes worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffloom import Pipeline
+from diffloom.drawing import batch_size
+from diffloom.drawing.batch_size import BYTES_OF_A_PIXEL, SHARE, available_bytes, suited_batch_size
+from diffloom.planning.batch import bytes_of_batches
+from diffloom.planning.hollow import Hollow, lying_nowhere
+from diffloom.planning.live_bytes import LiveBytes
+from diffloom.planning.model import hollow_pipeline
+from diffloom.planning.rehearsal import tensors_of
+from diffloom.planning.walk import walked
+from diffloom.request import Request
+from diffloom.sampling import SamplingPlan
+
+
+def order(pipe: Pipeline, count: int) -> SamplingPlan:
+    return Request(count=count, conditions={"label": 3}).plan(pipe)
+
+
+def planned(pipe: Pipeline, count: int) -> int:
+    """What a batch of this size takes beside the weights, rehearsed itself."""
+    hollow = Hollow(pipe.device)
+    model = hollow_pipeline(pipe.document, hollow, registry=pipe.registry)
+    live = LiveBytes(hollow.device)
+    live.name("weights", tensors_of(model.module))
+    with lying_nowhere():
+        memory = walked(model, count=count, conditions={"label": 3}, live=live).memory
+    return sum(size for kind, size in memory.items() if kind != "weights")
+
+
+def test_memory_grows_linearly(small_model: Pipeline) -> None:
+    base, each = bytes_of_batches(order(small_model, 9))
+    assert base + 9 * each == pytest.approx(planned(small_model, 9), rel=0.01)
+
+
+def test_as_many_as_fit(small_model: Pipeline, monkeypatch) -> None:
+    """The largest batch whose plan is within the share of what is free."""
+    base, each = bytes_of_batches(order(small_model, 2))
+    for fitting in (1, 5, 17):
+        monkeypatch.setattr(
+            batch_size, "available_bytes", lambda _, fitting=fitting: (base + (fitting + 0.5) * each) / SHARE
+        )
+        assert suited_batch_size(order(small_model, 40)) == fitting
+    monkeypatch.setattr(batch_size, "available_bytes", lambda _: 0)
+    assert suited_batch_size(order(small_model, 40)) == 1  # it is tried, at least
+
+
+def test_where_pictures_are_small_nothing_is_planned(small_model: Pipeline, monkeypatch) -> None:
+    monkeypatch.setattr("diffloom.planning.batch.bytes_of_batches", None)
+    monkeypatch.setattr(batch_size, "available_bytes", lambda _: 64 * 8 * 8 * BYTES_OF_A_PIXEL / SHARE)
+    assert suited_batch_size(order(small_model, 3)) == 3
+    assert suited_batch_size(order(small_model, 1000)) == 64
+
+
+def test_processes_of_one_machine_divide_its_memory(small_model: Pipeline, monkeypatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    quarter = available_bytes(small_model.device)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    assert quarter == pytest.approx(available_bytes(small_model.device) / 4, rel=0.2)  # others work here too
+
+
+def test_a_container_may_have_less(small_model: Pipeline, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(batch_size, "CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("3000\n")
+    (tmp_path / "memory.current").write_text("1500\n")
+    (tmp_path / "memory.stat").write_text("anon 900\ninactive_file 600\n")
+    assert available_bytes(small_model.device) == 3000 - 1500 + 600
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_bytes(small_model.device) > 10**6
