@@ -42,7 +42,7 @@ def _trained(count: int, device: torch.device) -> Cost:
             "schedule": {"type": "linear", "steps": 1000},
             "prediction": "epsilon",
             "sampling": {"sampler": "ddim", "steps": 2},
-            "data": {"type": "image_folder", "folder": str(folder / "images")},
+            "data": {"type": "image_folder", "path": str(folder / "images")},
             "train": {"steps": STEPS, "batch_size": 8, "lr": 1e-3, "sample_every": None},
         }
         resolved = config.load(document, registry=plugins.registry)
