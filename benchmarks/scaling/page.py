@@ -56,10 +56,13 @@ def plot(found: Sequence[tuple[Growth, Costs]], path: Path) -> None:
         left = figure.add_subplot(2, columns, index + 1)
         sizes = [size for size, _ in costs]
         left.loglog(sizes, [cost.seconds for _, cost in costs], "o-", color="tab:blue")
+        left.set_xticks(sizes, [str(size) for size in sizes])
+        left.minorticks_off()
         left.set_xlabel(growth.axis)
         left.set_ylabel("CPU s", color="tab:blue")
         if memory := _memory(costs):
             right = left.twinx()
             right.loglog(sizes, memory, "s--", color="tab:orange")
+            right.set_ylim(min(memory) / 3, 3 * max(memory))  # so that what does not grow looks so
             right.set_ylabel("memory MiB", color="tab:orange")
     save_figure(figure, path)
