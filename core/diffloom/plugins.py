@@ -67,14 +67,16 @@ class Plugins:
 
         A distribution that stands twice on `sys.path` counts once: the first is taken, as import does.
         """
-        points = [(*_distribution(p), p) for p in importlib.metadata.entry_points(group=GROUP)]
-        points = list({(name, p.name, p.value): (name, dist, p) for name, dist, p in points}.values())
-        self._homes = [(point.value.partition(":")[0].strip(), name) for name, _, point in points]
+        told = _Told()
+        points = [(told.of(p), p) for p in importlib.metadata.entry_points(group=GROUP)]
+        points = list({(owner.name, p.name, p.value): (owner, p) for owner, p in points}.values())
+        self._homes = [(point.value.partition(":")[0].strip(), owner.name) for owner, point in points]
         offers: list[_Offer] = []
-        for name, dist, point in sorted(points, key=lambda item: (item[0], item[2].name, item[2].value)):
+        for owner, point in sorted(points, key=lambda item: (item[0].name, item[1].name, item[1].value)):
+            name = owner.name
             try:
-                _require_this_diffloom(dist)
-                offers.append(self._ask(point.load(), name, dist.version, point.name))
+                owner.require_this_diffloom()
+                offers.append(self._ask(point.load(), name, owner.version, point.name))
             except (Exception, SystemExit) as error:
                 self._quarantine(name, point.name, _reason(error))
         refused = dict(clashes([offer.registrar for offer in offers]))
@@ -171,23 +173,49 @@ def load_registry(files: Sequence[str] = ()) -> Registry:
     return load_plugins(tuple(files)).registry
 
 
-def _distribution(point: EntryPoint) -> tuple[str, Distribution]:
-    """The owner of an entry point, by its name's normal form: lower case, dashes."""
-    assert point.dist is not None, "entry_points() says where each came from"
-    return canonicalize_name(point.dist.name), point.dist
+@dataclass(frozen=True)
+class _Owner:
+    """What a distribution with plugins says of itself."""
+
+    name: str
+    """In its normal form: lower case, dashes."""
+    version: str
+    requires: tuple[str, ...]
+    """What it needs of diffloom."""
+
+    def require_this_diffloom(self) -> None:
+        """A plugin made for another diffloom is not tried: it would fail later, and elsewhere."""
+        for text in self.requires:
+            requirement = Requirement(text)
+            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if canonicalize_name(requirement.name) != HOME or not applies:
+                continue
+            if not requirement.specifier.contains(diffloom.__version__, prereleases=True):
+                raise PluginError(
+                    f"it needs {requirement.name}{requirement.specifier}, this is {diffloom.__version__}"
+                )
 
 
-def _require_this_diffloom(dist: Distribution) -> None:
-    """A plugin made for another diffloom is not tried: it would fail later, and elsewhere."""
-    for text in dist.requires or ():
-        requirement = Requirement(text)
-        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if canonicalize_name(requirement.name) != HOME or not applies:
-            continue
-        if not requirement.specifier.contains(diffloom.__version__, prereleases=True):
-            raise PluginError(
-                f"it needs {requirement.name}{requirement.specifier}, this is {diffloom.__version__}"
+class _Told:
+    """Distributions, each asked once: every question is a file read and parsed, and one may have many plugins."""
+
+    def __init__(self) -> None:
+        self._owners: dict[int, tuple[Distribution, _Owner]] = {}
+
+    def of(self, point: EntryPoint) -> _Owner:
+        """The owner of an entry point."""
+        dist = point.dist
+        assert dist is not None, "entry_points() says where each came from"
+        if id(dist) not in self._owners:
+            metadata = dist.metadata
+            owner = _Owner(
+                name=canonicalize_name(metadata["Name"]),
+                version=metadata["Version"],
+                # Its name has no separators, so that any way to write it begins so.
+                requires=tuple(text for text in dist.requires or () if text.lower().startswith(HOME)),
             )
+            self._owners[id(dist)] = dist, owner  # kept with it, so that no other gets its id
+        return self._owners[id(dist)][1]
 
 
 def _reason(error: BaseException) -> str:
