@@ -14,12 +14,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from diffloom.nn import torch_attention
+from diffloom_attention.buffer import Buffer
 from diffloom_attention.shares import in_shares
 
 SCORES = 2**18
@@ -31,6 +34,7 @@ QUERIES = 256
 APART = 2**22
 """Scores in all, from which threads compute blocks apart rather than each block together: two milliseconds' work."""
 
+buffer = Buffer()
 logger = logging.getLogger("diffloom")
 
 Place: TypeAlias = tuple[int, int, int]
@@ -118,34 +122,39 @@ class Blocks:
     def compute(self, places: Sequence[Place]) -> None:
         """These blocks."""
         (H, Q), keys, width = self.size, self.k_BNMD.shape[2], self.q_BNLD.shape[3]
-        scores, mixed = self.q_BNLD.new_empty(H * Q * keys), self.q_BNLD.new_empty(H * Q * width)
+        kept = buffer(H * Q * (keys + width), self.q_BNLD.dtype)
+        scores, mixed = kept[: H * Q * keys], kept[H * Q * keys :]
         scale = 1 / math.sqrt(width)
-        for b, n, at in places:
-            here = (b, slice(n, n + H), slice(at, at + Q))
-            q_HQD, out_HQD, total_HQ = self.q_BNLD[here], self.out_BNLD[here], self.total_BNL[here]
-            k_HMD, v_HMD = self.k_BNMD[here[:2]], self.v_BNMD[here[:2]]
-            bias_HQM = None if self.bias_BNLM is None else self.bias_BNLM[here]
-            h, queries, _ = q_HQD.shape
-            s, x = scores[: h * queries * keys], mixed[: h * queries * width]
-            if self.keys_first:
-                s_HMQ = s.view(h, keys, queries)
-                _exponentials(k_HMD, q_HQD.mT, scale, None if bias_HQM is None else bias_HQM.mT, out=s_HMQ)
-                torch.sum(s_HMQ, 1, out=total_HQ)
-                x_HQD = torch.bmm(v_HMD.mT, s_HMQ, out=x.view(h, width, queries)).mT
-            else:
-                s_HQM = s.view(h, queries, keys)
-                _exponentials(q_HQD, k_HMD.mT, scale, bias_HQM, out=s_HQM)
-                torch.sum(s_HQM, 2, out=total_HQ)
-                x_HQD = torch.bmm(s_HQM, v_HMD, out=x.view(h, queries, width))
-            torch.div(x_HQD, total_HQ.unsqueeze(2), out=out_HQD)
+        for (b, n), same in groupby(places, itemgetter(0, 1)):
+            some = (b, slice(n, n + H))
+            q_HLD, k_HMD, v_HMD, out_HLD, total_HL = (
+                x[some] for x in (self.q_BNLD, self.k_BNMD, self.v_BNMD, self.out_BNLD, self.total_BNL)
+            )
+            bias_HLM = None if self.bias_BNLM is None else self.bias_BNLM[some]
+            k_HDM, v_HDM = k_HMD.mT, v_HMD.mT
+            for _, _, at in same:
+                q_HQD, total_HQ = q_HLD[:, at : at + Q], total_HL[:, at : at + Q]
+                bias_HQM = None if bias_HLM is None else bias_HLM[:, at : at + Q]
+                h, queries = total_HQ.shape
+                s, x = scores[: h * queries * keys], mixed[: h * queries * width]
+                if self.keys_first:
+                    s_HMQ, bias_HMQ = s.view(h, keys, queries), None if bias_HQM is None else bias_HQM.mT
+                    _exponentials(k_HMD, q_HQD.mT, scale, bias_HMQ, out=s_HMQ)
+                    torch.sum(s_HMQ, 1, out=total_HQ)
+                    x_HQD = torch.bmm(v_HDM, s_HMQ, out=x.view(h, width, queries)).mT
+                else:
+                    s_HQM = s.view(h, queries, keys)
+                    _exponentials(q_HQD, k_HDM, scale, bias_HQM, out=s_HQM)
+                    torch.sum(s_HQM, 2, out=total_HQ)
+                    x_HQD = torch.bmm(s_HQM, v_HMD, out=x.view(h, queries, width))
+                torch.div(x_HQD, total_HQ.unsqueeze(2), out=out_HLD[:, at : at + Q])
 
 
 def _exponentials(a: Tensor, b: Tensor, scale: float, bias: Tensor | None, *, out: Tensor) -> None:
     """exp(scale·a·b + bias)."""
     if bias is None:
-        torch.baddbmm(
-            out, a, b, beta=0, alpha=scale, out=out
-        )  # what was there counts for nothing, NaN or not
+        # What was there counts for nothing, NaN or not.
+        torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)
     else:
         torch.baddbmm(bias, a, b, alpha=scale, out=out)
     out.exp_()
@@ -160,6 +169,9 @@ def _inexact(total_BNL: Tensor, v_BNMD: Tensor) -> list[int]:
     """The pictures where an exponential that counts was too small for the type, or a product with a value too large."""
     limits, axes = torch.finfo(total_BNL.dtype), (1, 2, 3)
     least = limits.tiny / limits.eps * v_BNMD.shape[2]
+    lowest, highest = total_BNL.aminmax()
+    if lowest.item() > least and highest.item() < limits.max**0.5:
+        return []  # the type holds the product with any value whose square it holds
     largest_B = torch.maximum(v_BNMD.amax(axes), -v_BNMD.amin(axes)).clamp_min(1)
     ends = zip(
         *(x_B.tolist() for x_B in (total_BNL.amin((1, 2)), total_BNL.amax((1, 2)), largest_B)), strict=True
