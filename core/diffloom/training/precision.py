@@ -5,12 +5,14 @@ Weights, averages, noise, latents and losses are in float32 with each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from diffloom.inference import products as rounding
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 """What a configuration may say; `auto` is settled when a run begins (`training.settling`), and float32 until then."""
@@ -28,19 +30,9 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     return torch.autocast(device.type, dtype=HALVES[precision])
 
 
-@contextmanager
-def products(precision: Precision) -> Iterator[None]:
-    """While entered, NVIDIA GPUs round the factors of float32 products to TF32 where this says `tf32`, and only there.
-
-    torch rounds those of convolutions by itself, which `fp32` must not.
-    """
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    try:
-        matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+def products(precision: Precision) -> AbstractContextManager[None]:
+    """While entered, NVIDIA GPUs round the factors of float32 products to TF32 where this says `tf32`; only there."""
+    return rounding.products(tf32=precision == "tf32")
 
 
 class LossScaler:
