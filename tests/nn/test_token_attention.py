@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.nn import CrossAttention, TokenAttention
+from diffloom.nn import CrossAttention, SelfAttention, TokenAttention
 
 HEADS = [({}, 1), ({"heads": 4}, 4), ({"head_channels": 6}, 4), ({"head_channels": 24}, 1)]
 """How the heads of 24 channels are told, and how many there are."""
@@ -115,3 +115,29 @@ def test_gradients_reach_the_tokens_through_a_memory() -> None:
 def test_heads_that_cannot_be(make: type, said: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(channels=24, **said)
+
+
+def test_remembered_keys_and_values_lie_as_they_are_read() -> None:
+    """Each key after the other of its head, not among those of other heads."""
+    for part in cross(heads=3).remember(draw(2, 5, 10)):
+        assert part.is_contiguous()
+
+
+@pytest.mark.parametrize("kind", ["tokens", "pixels", "prepared", "bare"])
+def test_nothing_is_copied_between_the_products(kind: str) -> None:
+    """Heads are divided and put side by side again by their strides alone; pixels lie as tokens in channels_last."""
+    condition = Condition(tokens_BLD=draw(2, 5, 10))
+    crossing, of_tokens = cross(heads=3), TokenAttention(channels=24, heads=3).double()
+    of_pixels = SelfAttention(channels=24, heads=3, norm_groups=4).double()
+    prepared = replace(condition, memory={crossing: crossing.remember(condition.tokens_BLD)})
+    x_BLC = draw(2, 64, 24)
+    x_BCHW = x_BLC.transpose(1, 2).unflatten(2, (8, 8))
+    calls = {
+        "tokens": lambda: of_tokens(x_BLC),
+        "pixels": lambda: of_pixels(x_BCHW),
+        "prepared": lambda: crossing(x_BLC, prepared),
+        "bare": lambda: crossing(x_BLC, condition),
+    }
+    with torch.no_grad(), torch.profiler.profile() as profile:
+        calls[kind]()
+    assert not {"aten::clone", "aten::contiguous"} & {event.key for event in profile.key_averages()}
