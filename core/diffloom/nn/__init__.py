@@ -13,6 +13,7 @@ from diffloom.nn.folding import doubled, doubling
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
+from diffloom.nn.packed_linear import ready_linear
 from diffloom.nn.preparation import prepare_training
 from diffloom.nn.projections import remembered_projections, the_time
 from diffloom.nn.ready_conv import ReadyConv2d, ready_conv
@@ -56,6 +57,7 @@ __all__ = [
     "key_dropout",
     "prepare_training",
     "ready_conv",
+    "ready_linear",
     "remembered_projections",
     "self_attentions",
     "the_time",

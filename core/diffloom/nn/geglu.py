@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,5 +20,8 @@ class GEGLU(nn.Module):
 
     def forward(self, x_BLC: Tensor) -> Tensor:
         value_BLH, gate_BLH = self.expand(x_BLC).chunk(2, dim=2)
-        out_BLC: Tensor = self.contract(value_BLH * functional.gelu(gate_BLH))
+        gate_BLH = functional.gelu(gate_BLH)
+        # fresh memory is dear on CPUs; gradients need what it would be written over
+        gated_BLH = value_BLH * gate_BLH if torch.is_grad_enabled() else gate_BLH.mul_(value_BLH)
+        out_BLC: Tensor = self.contract(gated_BLH)
         return out_BLC
