@@ -1,17 +1,15 @@
-"""`diffloom.load`, `diffloom.load_component` and `diffloom.build`: from files to a pipeline, or to one network."""
+"""`diffloom.load` and `diffloom.load_component`: from files to a pipeline, or to one network."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 from torch import nn
 
-from diffloom import config
 from diffloom.assembly import assemble
 from diffloom.bridge.empty import empty_weights
 from diffloom.bridge.loading import assembled, fill_foreign, load_native_network, load_network
@@ -22,7 +20,6 @@ from diffloom.checkpoint.weights import require_fixed, weights_group
 from diffloom.config.choice import require_diffusion
 from diffloom.device import usable_device
 from diffloom.errors import CheckpointError
-from diffloom.initial import fill_from_files
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
 from diffloom.registry import Registry
@@ -120,28 +117,6 @@ def _refuse_answers(path: Path, assume: Mapping[str, str] | None) -> None:
         raise CheckpointError(
             f"{path}: says all of itself, so there is nothing to assume ({', '.join(assume)})"
         )
-
-
-def build(
-    source: str | Path | Mapping[str, Any],
-    overrides: Sequence[str] = (),
-    *,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    plugins: Sequence[str] = (),
-) -> Pipeline:
-    """A new pipeline from a YAML file, a shipped configuration (`diffloom:digits`) or a mapping.
-
-    Its weights are random, but for those that the configuration's `weights` name a file for. Overrides are written as
-    on the command line: `["backbone.channels=[32,64]"]`. Raises ConfigError, and CheckpointError for a file that does
-    not fit.
-    """
-    registry = load_registry(plugins)
-    resolved = config.load(source, overrides, registry=registry)
-    document = require_diffusion(resolved.document, place="" if isinstance(source, Mapping) else str(source))
-    pipeline = assemble(document, registry=registry, seed=seed)
-    fill_from_files(document, pipeline.module, registry=registry)
-    return pipeline.work_on(usable_device(device))
 
 
 def _tell_of_other_versions(checkpoint: Checkpoint, installed: Mapping[str, str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import nn
 
-from diffloom.bridge.filling import fill_model, fill_weighted
 from diffloom.bridge.model import components_of, weighted_parts
 from diffloom.config import AnyDocument, AutoencoderDocument, Document
 from diffloom.kinds import Component, Weighted
@@ -19,11 +18,15 @@ def fill_from_files(document: AnyDocument, module: nn.Module, *, registry: Regis
     """
     whole = document.weights if isinstance(document, Document) else None
     if isinstance(document, Document) and whole is not None:
+        from diffloom.bridge.filling import fill_model  # with it come the layouts of all other programs
+
         fill_model(document, module, whole, registry=registry)
         module.float()
     for path, component in [*components_of(document).items(), *_criteria(document)]:
         for part, inner in weighted_parts(component, module.get_submodule(path)):
             if isinstance(part, Weighted) and (source := part.located()) is not None:
+                from diffloom.bridge.filling import fill_weighted
+
                 fill_weighted(component, part, inner, source, registry=registry)
                 inner.float()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from diffloom.api import build, load
+from diffloom.api import load
 from diffloom.errors import DiffloomError
 from diffloom.inspection.source import is_trained
 from diffloom.pipeline import Pipeline
+from diffloom.untrained import build
 
 
 def trained_pipeline(source: str, *, weights: str, device: str | None, plugins: tuple[str, ...]) -> Pipeline:
