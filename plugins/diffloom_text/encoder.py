@@ -30,9 +30,17 @@ class TextEncoder(nn.Module):
         self.masked = masked
 
     def encode(self, raw: Sequence[Any]) -> Condition:
-        """(B, L, D) of prompts. Raises ValueError for a prompt that is not text, empty, or too long."""
+        """(B, L, D) of prompts. Raises ValueError for a prompt that is not text, empty, or too long.
+
+        Where nothing is trained, a prompt that stands there several times is encoded once.
+        """
         tokenizer = self._known_tokenizer()
-        return self._encode([tokenizer.ids(tokenizer.check(prompt, length=self.length)) for prompt in raw])
+        rows = [tuple(tokenizer.ids(tokenizer.check(prompt, length=self.length))) for prompt in raw]
+        if torch.is_grad_enabled():
+            return self._encode(rows)
+        places = {row: place for place, row in enumerate(dict.fromkeys(rows))}
+        chosen = [places[row] for row in rows]
+        return self._encode(list(places)).map(lambda slot: slot[chosen])
 
     def null(self, count: int) -> Condition:
         """The empty prompt, `count` times."""
