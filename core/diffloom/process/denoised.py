@@ -135,11 +135,10 @@ class Denoised:
         """What was said of x_t under each of several conditions, where this was said of x_t repeated so many times."""
         if parts == 1:
             return [self]
-        ys = self._y_BCHW.chunk(parts)
-        said = self._form is not THEMSELVES
-        xs = (x_t_BCHW,) * parts if said else self._x_BCHW.chunk(parts)
-        spreads = (None,) * parts if self.variance_BCHW is None else self.variance_BCHW.chunk(parts)
-        return [self.said(*row) for row in zip(xs, ys, (self._form,) * parts, spreads, strict=True)]
+        ys, spread = self._y_BCHW.chunk(parts), self.variance_BCHW
+        xs = self._x_BCHW.chunk(parts) if self._form is THEMSELVES else (x_t_BCHW,) * parts
+        spreads = (None,) * parts if spread is None else spread.chunk(parts)
+        return [self.said(x, y, self._form, own) for x, y, own in zip(xs, ys, spreads, strict=True)]
 
     def is_like(self, other: Denoised) -> bool:
         """Whether both were said of the same x_t in the same form, so that their outputs can be mixed."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
 from typing import Concatenate, ParamSpec
 
 import torch
@@ -27,6 +26,8 @@ from diffloom.process.denoised import Denoised, Form, mixed
 from diffloom.process.types import Estimate, Level, Under
 
 P = ParamSpec("P")
+OF_X_T, OF_OUTPUT = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64, device="cpu").unbind()
+"""x_t and the output, where one is alone and then the other."""
 
 
 def denoiser(
@@ -34,15 +35,17 @@ def denoiser(
     prediction: Conversion,
     *,
     learned_variance: bool = False,
+    levels: Sequence[Level] = (),
 ) -> Callable[..., Denoised]:
     """`denoise(x_BCHW, level, condition, estimate_BCHW=None)`: the network's prediction at one level, as x₀ and ε.
 
     `network(x_BCHW, t_B, condition)` is called with the prediction's `scale_in`·x and t_B float32, all
     `level.t`. With `learned_variance` it returns 2·C channels, of which the second half is its variance output,
     passed on as it is. An estimate of x₀, for a network that is self-conditioned, is stacked on its input. Raises
-    ValueError at the clean level, and for any other shape.
+    ValueError at the clean level, and for any other shape. What conversion takes at `levels` is computed now, at others
+    when they are met.
     """
-    forms = lru_cache(maxsize=4096)(partial(form_of, prediction))  # a walk comes by its levels more than once
+    forms = {level: form_of(prediction, level) for level in levels if not level.is_clean}
 
     def denoise(
         x_BCHW: Tensor, level: Level, condition: Condition, estimate_BCHW: Tensor | None = None
@@ -51,7 +54,9 @@ def denoiser(
             raise ValueError("the clean level has nothing to denoise")
         shape = x_BCHW.shape
         t_B = torch.full((shape[0],), level.t, dtype=torch.float32, device=x_BCHW.device)
-        scale_in, form = forms(level.alpha, level.sigma)
+        if level not in forms:
+            forms[level] = form_of(prediction, level)
+        scale_in, form = forms[level]
         seen_BCHW = x_BCHW if scale_in == 1.0 else mixed(scale_in, x_BCHW)
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
@@ -72,16 +77,14 @@ def denoiser(
     return denoise
 
 
-def form_of(prediction: Conversion, alpha: float, sigma: float) -> tuple[float, Form]:
+def form_of(prediction: Conversion, level: Level) -> tuple[float, Form]:
     """`scale_in`, and the numbers by which x₀ and ε are made of x_t and the output, in float64.
 
-    A conversion is linear in both together: it is told by what it makes of (1, 0) and of (0, 1).
+    A conversion is linear in both together: it is told by what it makes of x_t alone and of the output alone.
     """
-    zero, one = torch.tensor([0.0, 1.0], dtype=torch.float64).unbind()
-    x0_x, eps_x = prediction.x0_eps(zero, one, alpha, sigma)
-    x0_y, eps_y = prediction.x0_eps(one, zero, alpha, sigma)
-    form = Form(x0_x=float(x0_x), x0_y=float(x0_y), eps_x=float(eps_x), eps_y=float(eps_y))
-    return float(prediction.scale_in(alpha, sigma)), form
+    alpha, sigma = level.alpha, level.sigma
+    x0, eps = prediction.x0_eps(OF_OUTPUT, OF_X_T, alpha, sigma)
+    return float(prediction.scale_in(alpha, sigma)), Form(*x0.tolist(), *eps.tolist())
 
 
 def under(

@@ -50,7 +50,7 @@ class Strength:
 
     def factor(self, level: Level, axis: TimeAxis) -> float:
         """The profile at this level."""
-        return PROFILES[self.profile](noise_share(level, axis))
+        return 1.0 if self.profile == "constant" else PROFILES[self.profile](noise_share(level, axis))
 
     def excess(self, level: Level, axis: TimeAxis, like_BCHW: Tensor) -> Tensor | float:
         """(scale − 1)·profile at this level: a number, or with a scale for each sample (B, 1, 1, 1) like `like`."""

@@ -1,0 +1,226 @@
+"""What a step of each sampler costs beside the network: latents of 1×4×64×64 in float32, 50 steps.
+
+Arithmetic alone: both networks return a tensor that exists, both sides are given the noise that they ask for, and
+setting up (`set_timesteps`, our coefficients) is over before the clock runs. A step of two or three network calls is
+that many of the peer's. Drawing the noise is measured by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import diffusers
+import torch
+from benchmarks.speed.case import Arm, Case
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor, nn
+
+from diffloom.condition import Condition
+from diffloom.kinds import Conversion, Walk
+from diffloom.process import (
+    CLEAN,
+    Aims,
+    Course,
+    Draws,
+    Epsilon,
+    FixedSmall,
+    FlowVelocity,
+    KeyedNoise,
+    Level,
+    Model,
+    Preconditioned,
+    ScaledLinearSchedule,
+    Steered,
+    denoiser,
+    under,
+)
+from diffloom.testing.closed_forms import exploding_at, flowing_at
+from diffloom_guidance import ClassifierFreeGuidance
+from diffloom_multistep import DEIS, IPNDM, LMS, PLMS, DPMpp2M, DPMpp3M, UniPC
+from diffloom_samplers import DDIM, DDPM, DPMPP2S, Ancestry, DPMSolver2S, Euler, Heun
+from diffloom_sde import LCM, DPMpp2MSDE, SASolver
+
+SHAPE = (1, 4, 64, 64)
+STEPS, ROUNDS, WALKS_A_TURN = 50, 7, 2
+STABLE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+SCHEDULE = ScaledLinearSchedule().build()
+EPSILON = Epsilon()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A scheduler of the peer's, and the walk of ours that does the same."""
+
+    peer: str
+    walk: Walk
+    options: dict[str, Any]
+    prediction: Conversion = EPSILON
+    at: Callable[[float], Level] = SCHEDULE.level
+    calls: int = 1
+    """Network calls of a step."""
+    scale: float | None = None
+    """Of guidance."""
+
+
+PAIRS = {
+    "ddim": Pair("DDIMScheduler", DDIM(), {**STABLE, "clip_sample": False}),
+    "ddim, guided": Pair("DDIMScheduler", DDIM(), {**STABLE, "clip_sample": False}, scale=7.5),
+    "ddpm": Pair("DDPMScheduler", DDPM(), {**STABLE, "clip_sample": False}),
+    "plms": Pair("PNDMScheduler", PLMS(), {**STABLE, "skip_prk_steps": True}),
+    "euler": Pair("EulerDiscreteScheduler", Euler(), STABLE),
+    "euler, guided": Pair("EulerDiscreteScheduler", Euler(), STABLE, scale=7.5),
+    "euler_ancestral": Pair("EulerAncestralDiscreteScheduler", Euler(ancestry=Ancestry(eta=1.0)), STABLE),
+    "heun": Pair("HeunDiscreteScheduler", Heun(), STABLE, calls=2),
+    "dpm2": Pair("KDPM2DiscreteScheduler", DPMSolver2S(), STABLE, calls=2),
+    "dpm2_ancestral": Pair(
+        "KDPM2AncestralDiscreteScheduler", DPMSolver2S(ancestry=Ancestry(eta=1.0)), STABLE, calls=2
+    ),
+    "lms": Pair("LMSDiscreteScheduler", LMS(), STABLE),
+    "deis": Pair("DEISMultistepScheduler", DEIS(order=2), STABLE),
+    "ipndm": Pair("IPNDMScheduler", IPNDM(), {}),
+    "dpmpp_2m": Pair("DPMSolverMultistepScheduler", DPMpp2M(), STABLE),
+    "dpmpp_2m, karras": Pair("DPMSolverMultistepScheduler", DPMpp2M(), {**STABLE, "use_karras_sigmas": True}),
+    "dpmpp_2m, guided": Pair("DPMSolverMultistepScheduler", DPMpp2M(), STABLE, scale=7.5),
+    "dpmpp_3m": Pair(
+        "DPMSolverMultistepScheduler", DPMpp3M(solver_type="published"), {**STABLE, "solver_order": 3}
+    ),
+    "dpmpp_2m_sde": Pair(
+        "DPMSolverMultistepScheduler", DPMpp2MSDE(), {**STABLE, "algorithm_type": "sde-dpmsolver++"}
+    ),
+    "dpmpp_2s": Pair("DPMSolverSinglestepScheduler", DPMPP2S(), STABLE, calls=2),
+    "unipc": Pair("UniPCMultistepScheduler", UniPC(), STABLE),
+    "sa_solver": Pair("SASolverScheduler", SASolver(), STABLE),
+    "lcm": Pair("LCMScheduler", LCM(), STABLE),
+    "euler, flow": Pair("FlowMatchEulerDiscreteScheduler", Euler(), {}, FlowVelocity(), flowing_at),
+    "heun, flow": Pair("FlowMatchHeunDiscreteScheduler", Heun(), {}, FlowVelocity(), flowing_at, calls=2),
+    "euler, edm": Pair("EDMEulerScheduler", Euler(), {}, Preconditioned(), exploding_at),
+    "dpmpp_2m, edm": Pair("EDMDPMSolverMultistepScheduler", DPMpp2M(), {}, Preconditioned(), exploding_at),
+}
+
+
+class Prepared:
+    """A step at a time of walks that are set up, and have taken their first step, before the clock runs."""
+
+    def __init__(self, walk: Callable[[], Iterator[Tensor]]) -> None:
+        self._walks = [walk() for _ in range(ROUNDS * WALKS_A_TURN + 3)]
+        for begun in self._walks:
+            next(begun)
+        self._now = self._walks.pop()
+
+    def __call__(self) -> None:
+        """Nothing is compared: the peer's x is ours by alpha in places, and tests compare the walks."""
+        while next(self._now, None) is None:
+            self._now = self._walks.pop()
+
+
+def cases(device: torch.device) -> Iterator[Case]:
+    """Every scheduler that the bridge reads, and two that it does not."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    diffusers.utils.logging.set_verbosity_error()
+    generator = torch.Generator().manual_seed(0)
+    x, output, noise = (torch.randn(SHAPE, generator=generator).to(device) for _ in range(3))
+    with torch.no_grad():
+        for name, pair in PAIRS.items():
+            levels = _levels(pair, device)
+            theirs = Prepared(partial(_peer, pair, x, output, noise))
+            own = Prepared(partial(_own, pair, levels, x, output, noise))
+            yield Case(
+                f"{name}: a step's arithmetic",
+                Arm("diffusers", theirs),
+                [Arm("diffloom", own)],
+                rounds=ROUNDS,
+                calls=WALKS_A_TURN * (STEPS // pair.calls - 5),
+                target="≥ 8",
+            )
+        yield from _drawing(device)
+
+
+def _peer(pair: Pair, x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tensor]:
+    """The loop of the peer's pipelines, around a network that knows its answer."""
+    scheduler = getattr(diffusers, pair.peer)(**pair.options)
+    scheduler.set_timesteps(STEPS, device=x.device)
+    vars(sys.modules[type(scheduler).__module__]).update(randn_tensor=lambda *_, **__: noise)
+    halves = torch.cat([output, output]) if pair.scale else output
+    scale_input = getattr(scheduler, "scale_model_input", lambda sample, t: sample)
+    for number, t in enumerate(scheduler.timesteps, 1):
+        scale_input(torch.cat([x] * 2) if pair.scale else x, t)
+        said = halves
+        if pair.scale:
+            null, asked = halves.chunk(2)
+            said = null + pair.scale * (asked - null)
+        x = scheduler.step(said, t, x).prev_sample
+        if number % pair.calls == 0:
+            yield x
+
+
+def _levels(pair: Pair, device: torch.device) -> tuple[Level, ...]:
+    """Where the peer goes; half as many places where a step has two calls."""
+    scheduler = getattr(diffusers, pair.peer)(**pair.options)
+    scheduler.set_timesteps(STEPS // pair.calls, device=device)
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is None or pair.peer == "IPNDMScheduler":
+        return SCHEDULE.levels([float(1000 - 20 * number) for number in range(1, STEPS)])
+    if pair.at is flowing_at:
+        ratios = [float(sigma / (1 - sigma)) for sigma in sigmas if 0 < sigma < 1]
+    else:
+        ratios = [float(sigma) for sigma in sigmas if sigma > 0]
+    noisier = [pair.at(-2 * float(torch.tensor(ratio).log())) for ratio in dict.fromkeys(ratios)]
+    return (*noisier, CLEAN)
+
+
+def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tensor]:
+    """What `sample` composes, around the same network."""
+    both = torch.cat([output, output])
+    plain = denoiser(lambda *_: both if pair.scale else output, pair.prediction, levels=levels)
+    asked, null = Condition(), Condition()
+    model = Model(
+        under=under(plain),
+        backbone=nn.Identity(),
+        schedule=SCHEDULE,
+        space=nn.Identity(),
+        space_shape=SHAPE[1:],
+        conditioners={},
+    )
+    aims = Aims(asked, null)
+    guide = ClassifierFreeGuidance(scale=pair.scale).build() if pair.scale else None
+    course = Course(
+        levels=levels,
+        denoise=Steered(aims, model, guide(aims, model) if guide else ()),
+        noise=Given(noise),
+        variance=FixedSmall(),
+        at=pair.at,
+    )
+    for step in pair.walk(x, course):
+        yield step.following_BCHW
+
+
+@dataclass(frozen=True)
+class Given:
+    """Noise that exists."""
+
+    noise: Tensor
+
+    def __call__(self, index: int, draw: int = 0) -> Tensor:
+        return self.noise
+
+    def between(self, current: Level, following: Level) -> Tensor:
+        return self.noise
+
+
+def _drawing(device: torch.device) -> Iterator[Case]:
+    """A step's noise: theirs from a stream, ours a function of the sample and the step, which overlaps the network."""
+    noise = KeyedNoise(Draws.of(0, [0]), SHAPE[1:], device)
+    stream = torch.Generator(device).manual_seed(0)
+
+    def theirs() -> None:
+        randn_tensor(SHAPE, generator=stream, device=device)
+
+    def ours() -> None:
+        noise(3)
+
+    yield Case("a step's noise", Arm("diffusers", theirs), [Arm("diffloom", ours)], rounds=ROUNDS, calls=50)
