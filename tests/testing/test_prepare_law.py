@@ -58,12 +58,16 @@ class Net(nn.Module):
             return {self: (mean,)}
         if self.mistake == "drops a slot":
             return Condition(memory={self: (mean,)})
+        if self.mistake == "takes one time for all" and times:
+            return replace(condition, memory={self: (mean, Tensor([times[-1]]))})
         return replace(condition, memory={self: (mean,)})
 
     def forward(self, x: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         mean = condition.memory[self][0] if self in condition.memory else self.mean(condition)
         if self.kept is not None:
             mean = self.kept
+        if len(condition.memory.get(self, ())) > 1:
+            t_B = condition.memory[self][1].expand(len(x))
         emb = self.time((t_B / 100).to(x.dtype)[:, None]).sin() + mean
         out: Tensor = self.picture(x) + emb[:, :, None, None]
         return out
@@ -74,7 +78,14 @@ def test_a_backbone_that_prepares_properly_passes(passes: Callable[..., None]) -
 
 
 @pytest.mark.parametrize(
-    "mistake", ["keeps it in the module", "another number", "gives the memory alone", "drops a slot"]
+    "mistake",
+    [
+        "keeps it in the module",
+        "another number",
+        "gives the memory alone",
+        "drops a slot",
+        "takes one time for all",
+    ],
 )
 def test_a_mistake_is_caught(caught: Callable[..., None], mistake: str) -> None:
     caught(LAW, Mean, mistake=mistake)
