@@ -151,7 +151,8 @@ def cases(device: torch.device) -> Iterator[Case]:
     """In float32, and in bf16 by autocast; each side has taken a step before, so that losses show an update."""
     peer = stirred(UNet2DModel(**CIFAR)).to(device)
     title = "pixel U-Net 35.7 M, training step, batch 16"
-    for precision, target in (("fp32", "≥ 1.14, memory ≤ 0.95"), ("bf16", "≥ 1.03, memory ≤ 0.78 of fp32")):
+    asked = {"fp32": "≥ 1.14, memory ≤ 0.95", "bf16": "≥ 1.03, memory ≤ 0.78 of diffusers fp32"}
+    for precision, target in asked.items():
         ours = Ours(peer, device, precision=precision)
         theirs = Theirs(peer, ours.examples(), halves=precision == "bf16")
         name = "diffusers fp32" if precision == "fp32" else "diffusers bf16, channels_last"
@@ -162,6 +163,6 @@ def cases(device: torch.device) -> Iterator[Case]:
             Arm(name, theirs.step),
             [Arm(f"diffloom {precision}", ours.step)],
             work,
-            rounds=3,
+            rounds=3 if precision == "fp32" else 2,
             target=target,
         )
