@@ -27,7 +27,10 @@ class Conversion(Protocol):
     def x0_eps(
         self, output: Tensor, x_t: Tensor, alpha: Tensor | float, sigma: Tensor | float
     ) -> tuple[Tensor, Tensor]:
-        """The predicted x₀ and ε; together they give x_t back: alpha·x₀ + sigma·ε = x_t."""
+        """The predicted x₀ and ε; together they give x_t back: alpha·x₀ + sigma·ε = x_t.
+
+        Linear in `output` and `x_t` together, so that a level's four numbers tell all of it.
+        """
         ...
 
     def gain(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor | float:

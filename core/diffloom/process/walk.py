@@ -25,7 +25,9 @@ class Stepper(ABC):
     """A sampler that takes one step for each level but the last.
 
     A subclass computes what is constant in `begin`, in float64, and returns its step: a function of where it stands,
-    and of what it remembers of this walk. See `diffloom.kinds.Walk`.
+    and of what it remembers of this walk. It asks for mixtures of x₀ and ε (`Denoised.combined`, `summed`) and reads
+    neither, unless it needs one by itself. No step of ours reads a value, which would wait for a GPU; only the adaptive
+    walks do, `ode` for the size of its steps, inversion to know when it is there. See `diffloom.kinds.Walk`.
     """
 
     @abstractmethod
