@@ -23,8 +23,8 @@ RULES = (
 """In this order; where none fits, torch's kernel is as fast or faster.
 
 Source: `python -m benchmarks.speed attention`, one thread of an Intel Xeon (Sapphire Rapids), torch 2.13, float32. How
-much faster blocks are: at width 8, L = M = 256: 1.4, 1024: 1.4, 4096: 1.25, but 0.95 at width 16; for 1024 queries
-and 77 keys 3.0 at width 8, 2.5 at 16, 1.9 at 40, 1.6 at 64, 1.3 at 160.
+much faster than torch's kernel blocks are: at width 8, 1024 queries and keys, 1.25 beside other work and 1.4 alone, but
+0.95 at width 16; for 1024 queries and 77 keys 2.6 at width 8, 1.6 at 40, 1.4 at 64, 1.3 at 160.
 """
 LEAST_SCORES = 2**15
 """Of one picture: below, what the steps of a block cost by themselves is no longer small beside what they compute."""
