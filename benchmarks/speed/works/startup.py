@@ -24,7 +24,9 @@ OURS: Mapping[str, Any] = {
 
 def cases(device: torch.device) -> Iterator[Case]:
     """Imports, the network of 35.7 million weights, and help; beside them bare torch, which both sides pay for."""
-    theirs = f"from diffusers import DDPMScheduler, UNet2DModel; UNet2DModel(**{CIFAR!r})"
+    # Without torchvision, which some installations have in a state that cannot be imported: the peer starts faster so.
+    hidden = "import sys; sys.modules['torchvision'] = None"
+    theirs = f"{hidden}; from diffusers import DDPMScheduler, UNet2DModel; UNet2DModel(**{CIFAR!r})"
     ours = f"import diffloom; diffloom.build({dict(OURS)!r}, device='cpu')"
     yield Case(
         "import and build, pixel U-Net 35.7 M",
