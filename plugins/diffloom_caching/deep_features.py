@@ -21,8 +21,7 @@ class DeepFeatures(Caching):
     The inside changes slowly from level to level, and is most of the network: with the least depth a level that
     remembers costs 2 to 8 % of a whole one in the usual U-Nets. docs/samplers.md says what it saves and errs.
 
-    Samplers that ask twice in a step are served by level as well; those that compare steps, as the multistep ones do,
-    take the jump to a new feature for a change of the picture, and err more than `ddim` at equal `every`.
+    Samplers that ask twice in a step are served by level as well.
     """
 
     name: ClassVar[str] = "deep_features"
