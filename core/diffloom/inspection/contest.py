@@ -49,7 +49,8 @@ class Contest:
         asked = {**self.asked, **({} if spacing is None else {"spacing": spacing})}
         plan = Request(sampler=sampler, steps=steps, **asked).plan(self.pipeline)
         finals, batches = [], 0
-        drawing = self.pipeline.ready(plan.section).module  # the network itself, watched, would compute the plain way
+        # The pipeline's own network, watched by a hook, would be used without its faster forms.
+        drawing = self.pipeline.ready(plan.section).module
         with counted_calls(drawing) as calls:
             for part in plan.batches(self.batch_size):
                 *_, last = part.stream()
