@@ -103,15 +103,19 @@ class SamplingPlan:
         """
         pipeline, guide = self.pipeline, self.guide
         aims = self._aims(compares=guide is not None)
-        ready = pipeline.ready(self.section)
+        ready, levels = pipeline.ready(self.section), pipeline.levels(self.section)
         network = WalkNetwork(
             ready,
-            times=[level.t for level in pipeline.levels(self.section) if not level.is_clean],
+            times=[level.t for level in levels if not level.is_clean],
             # A fixed point is where the whole network says the same again.
             caching=None if isinstance(self.walk, Inversion) else self.section.caching,
         )
-
-        whole = denoiser(network, pipeline.prediction, learned_variance=pipeline.document.variance.learned)
+        whole = denoiser(
+            network,
+            pipeline.prediction,
+            learned_variance=pipeline.document.variance.learned,
+            levels=levels,
+        )
 
         @torch.no_grad()
         def plain(x_BCHW: Tensor, level: Level, condition: Condition, *estimate: Tensor) -> Denoised:
