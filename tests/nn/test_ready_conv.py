@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from diffloom.nn import ready_conv, winograd
@@ -145,6 +146,35 @@ def test_gradients_are_the_convolution_s(form: Callable[[nn.Conv2d], ReadyConv2d
     ]
     torch.testing.assert_close(*slopes, rtol=0, atol=1e-5)
     assert torch.equal(leaves[1], x)
+
+
+class Sorting(TorchDispatchMode):
+    """Notes the size of the pictures for which weights are sorted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[list[int]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.ops.mkldnn._reorder_convolution_weight.default:
+            self.sizes.append(args[5])
+        return func(*args, **(kwargs or {}))
+
+
+@packs
+def test_weights_are_sorted_for_the_pictures_that_are_seen() -> None:
+    """oneDNN's layout depends on their size, and with another's it takes a hundred times as long."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(48, 48, 3, padding=1).requires_grad_(False)
+    ready, weight = PackedConv2d(conv), conv.weight.clone()
+    with torch.no_grad(), Sorting() as sorting:
+        for batch, side in ((1, 4), (3, 4), (3, 16), (2, 16)):
+            x = torch.randn(batch, 48, side, side)
+            torch.testing.assert_close(ready(x), conv(x), rtol=0, atol=1e-5)
+            assert torch.equal(ready.weight, weight)
+    assert sorting.sizes == [[1, 48, 4, 4], [1, 48, 16, 16]]
 
 
 def test_threads_share_a_convolution() -> None:

@@ -95,10 +95,9 @@ def ready_conv(conv: nn.Conv2d) -> ReadyConv2d:
 
 
 def _direct(conv: nn.Conv2d) -> ReadyConv2d:
-    from diffloom.nn.packed_conv import PackedConv2d, packing_fault
+    from diffloom.nn.packed_conv import PackedConv2d, packing_pays
 
-    packs = conv.weight.device.type == "cpu" and packing_fault(conv.weight.dtype) is None
-    return PackedConv2d(conv) if packs else PlainConv2d(conv)
+    return PackedConv2d(conv) if packing_pays(conv) else PlainConv2d(conv)
 
 
 def _pair(value: str | int | tuple[int, ...]) -> list[int]:

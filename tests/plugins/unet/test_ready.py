@@ -115,7 +115,7 @@ def calls(ready: Callable[..., Tensor], *inputs: Any) -> Counter[str]:
 def test_a_step_asks_for_less(shaken: Callable[[Network], Network]) -> None:
     """No embedding, an activation and an addition less for each convolution, and a layer for each doubling."""
     torch.manual_seed(0)
-    network = shaken(UNetModel(channels=(16, 32, 32), attention_levels=(), norm_groups=4))
+    network = shaken(UNetModel(channels=(96, 96, 96), attention_levels=(), norm_groups=4))
     x, t_B = torch.randn(2, 3, 16, 16), torch.full((2,), 30.0)
     ready = ReadyNetworks().of(network, precision="fp32")
     plain, fast = (
