@@ -36,6 +36,7 @@ def load(
     pickle: bool = False,
     assume: Mapping[str, str] | None = None,
     dtype: torch.dtype | None = None,
+    offload: bool | None = None,
 ) -> Pipeline:
     """The pipeline of a model, ready to sample.
 
@@ -46,8 +47,10 @@ def load(
 
     `weights="raw"` takes the last weights instead of the averaged ones, and any other name that one of
     `train.further_ema`; `dtype` brings them to one type, where otherwise they keep the file's and are computed in;
-    `device` is CUDA where there is any; `plugins` are Python files to load first. Plugins of other versions than the
-    model was trained with are logged as a warning. Raises CheckpointError, or ConfigError where a plugin is missing.
+    `offload` keeps them in the host's memory and brings each part to the device while it works, whatever
+    `sampling.offload` says; `device` is CUDA where there is any; `plugins` are Python files to load first. Plugins of
+    other versions than the model was trained with are logged as a warning. Raises CheckpointError, or ConfigError where
+    a plugin is missing.
     """
     registry = load_registry(plugins)
     path = locate(source, pickle=pickle, assume=assume or {})
@@ -62,7 +65,7 @@ def load(
         pipeline = assembled(model, registry)
         fill_foreign(pipeline, model, weights=weights, dtype=dtype)
     pipeline.module.eval()
-    return pipeline.work_on(usable_device(device))
+    return pipeline.work_on(usable_device(device), offload=offload)
 
 
 def load_component(

@@ -97,16 +97,17 @@ class Assembled:
         self.module.to(device)
         return self
 
-    def work_on(self, device: torch.device | str) -> Self:
-        """Draw samples on a device: the weights are moved there, or with `sampling.offload` brought there in turn."""
+    def work_on(self, device: torch.device | str, *, offload: bool | None = None) -> Self:
+        """Draw samples on a device: the weights are moved there, or with `offload` brought there in turn.
+
+        `offload` is what `sampling.offload` says unless told otherwise.
+        """
         device = torch.device(device)
-        if not self.document.sampling.offload:
+        if not (self.document.sampling.offload if offload is None else offload):
             return self.to(device)
         self.to("cpu")
         if device.type == "cpu":
-            logger.info(
-                "sampling.offload: the weights are in the CPU's own memory already, so nothing is moved"
-            )
+            logger.info("offload: the weights are in the CPU's own memory already, so nothing is moved")
         else:
             self._visited = device
         return self

@@ -13,8 +13,9 @@ from diffloom.assembled import Assembled
 from diffloom.drawing import Collecting, Share, collection_at
 from diffloom.drawing.batch_size import suited_batch_size
 from diffloom.drawing.fitting import arrived, decoding, drawn, walking
+from diffloom.inference import Precision
 from diffloom.inversion import Inversion, require_pictures
-from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
+from diffloom.kinds import Caching, Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.output import Output
 from diffloom.process import Denoised, Step
 from diffloom.request import Request
@@ -57,6 +58,9 @@ class Pipeline(Assembled):
         negative: Mapping[str, Any] | None = None,
         also: Sequence[tuple[float, Mapping[str, Any]]] = (),
         start: Tensor | None = None,
+        precision: Precision | None = None,
+        compile: bool | None = None,
+        caching: str | Mapping[str, Any] | Caching | None = None,
         batch_size: int | None = None,
         on_step: Any = None,
         **conditions: Any,
@@ -69,9 +73,9 @@ class Pipeline(Assembled):
         configuration's `sampling`; `guidance` may be one scale for each sample. `negative={"prompt": "blurry"}` is
         what guidance leads away from, in place of the null condition; `also=[(0.5, {"prompt": "in snow"})]` are further
         conditions with their weights, for guidance that follows several. `start` (n, C, H, W) is a point of the space
-        at the noise of the first level, where the walk begins instead of at a draw. `batch_size` bounds memory and
-        changes nothing else; `on_step(step)` is called after each step of each batch. Raises DiffloomError for values
-        the model cannot use.
+        at the noise of the first level, where the walk begins instead of at a draw. `precision`, `compile` and
+        `caching` are about speed (docs/speed.md). `batch_size` bounds memory and changes nothing else; `on_step(step)`
+        is called after each step of each batch. Raises DiffloomError for values the model cannot use.
         """
         whole = Request(
             count=n,
@@ -86,6 +90,9 @@ class Pipeline(Assembled):
             negative=negative or {},
             also=also,
             start_BCHW=start,
+            precision=precision,
+            compile=compile,
+            caching=caching,
         ).plan(self)
         parts = drawn(whole, walking=walking(batch_size), decoding=decoding(), on_step=on_step)
         return Output(tensor=torch.cat([images_BCHW for _, images_BCHW in parts]), recipe=whole.recipe)
@@ -148,6 +155,9 @@ class Pipeline(Assembled):
         negative: Mapping[str, Any] | None = None,
         also: Sequence[tuple[float, Mapping[str, Any]]] = (),
         start: Tensor | None = None,
+        precision: Precision | None = None,
+        compile: bool | None = None,
+        caching: str | Mapping[str, Any] | Caching | None = None,
         **conditions: Any,
     ) -> Iterator[Step]:
         """The steps of `sample`, one by one: t, x_t, predicted x₀, in the model's space. Leave the loop to cancel."""
@@ -165,6 +175,9 @@ class Pipeline(Assembled):
                 negative=negative or {},
                 also=also,
                 start_BCHW=start,
+                precision=precision,
+                compile=compile,
+                caching=caching,
             )
             .plan(self)
             .stream()

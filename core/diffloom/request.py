@@ -13,7 +13,8 @@ from torch import Tensor
 
 from diffloom.config.document import Sampling
 from diffloom.errors import DiffloomError
-from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
+from diffloom.inference import Precision
+from diffloom.kinds import Caching, Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.sampling import SamplingPlan, changed_sampling
 from diffloom.seeds import Seed, sample_keys
 
@@ -37,6 +38,9 @@ class Request:
     negative: Mapping[str, Any] = field(default_factory=dict)
     also: Sequence[tuple[float, Mapping[str, Any]]] = ()
     start_BCHW: Tensor | None = None
+    precision: Precision | None = None
+    compile: bool | None = None
+    caching: str | Mapping[str, Any] | Caching | None = None
 
     @classmethod
     def of(cls, asked: Mapping[str, Any], *, count: int | None) -> Self:
@@ -58,6 +62,9 @@ class Request:
             spacing=self.spacing,
             end=self.end,
             corrections=self.corrections,
+            precision=self.precision,
+            compile=self.compile,
+            caching=self.caching,
         )
         if guide is not None:
             section = section.model_copy(update={"guidance": None})

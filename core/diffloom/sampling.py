@@ -18,9 +18,9 @@ from diffloom.condition import Condition
 from diffloom.config.document import Document, Sampling
 from diffloom.config.plain import plain
 from diffloom.errors import DiffloomError
-from diffloom.inference import WalkNetwork
+from diffloom.inference import Precision, WalkNetwork
 from diffloom.inversion import Inversion
-from diffloom.kinds import Correction, Guidance, Guide, Sampler, Spacing, Walk
+from diffloom.kinds import Caching, Correction, Guidance, Guide, Sampler, Spacing, Walk
 from diffloom.process import (
     Aims,
     Course,
@@ -205,6 +205,9 @@ def changed_sampling(
     spacing: str | Mapping[str, Any] | Spacing | None = None,
     corrections: Sequence[str | Mapping[str, Any] | Correction] | None = None,
     end: Literal["clean", "first"] | None = None,
+    precision: Precision | None = None,
+    compile: bool | None = None,
+    caching: str | Mapping[str, Any] | Caching | None = None,
 ) -> tuple[Sampling, Walk]:
     """The document's sampling with changes, and the walk it builds.
 
@@ -231,6 +234,9 @@ def changed_sampling(
         "guidance": guidance,
         "guidance.scale": scale,
         "corrections": corrections,
+        "precision": precision,
+        "compile": compile,
+        "caching": caching,
     }
     overrides = [
         f"sampling.{key}={json.dumps(value, default=plain)}"

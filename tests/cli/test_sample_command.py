@@ -40,6 +40,34 @@ def test_a_negative_condition(run_folder: Path, tmp_path: Path, invoke: Invoke) 
     assert read_recipe(path)["negative"] == {"label": [1]}
 
 
+def test_what_is_asked_of_speed(run_folder: Path, tmp_path: Path, invoke: Invoke) -> None:
+    """And the recipe says it."""
+    path = tmp_path / "seven.png"
+    words = [
+        "--label",
+        7,
+        "--steps",
+        4,
+        "--precision",
+        "bf16",
+        "--caching",
+        "deep_features",
+        "--no-offload",
+        "-o",
+        path,
+    ]
+    result = invoke("sample", run_folder, *words)
+    assert result.exit_code == 0, result.output
+    expected = diffloom.load(run_folder, device="cpu").sample(
+        label=7, steps=4, precision="bf16", caching="deep_features"
+    )
+    with Image.open(path) as drawn:
+        assert np.array_equal(np.asarray(drawn), np.asarray(expected.images[0]))
+    recipe = read_recipe(path)
+    assert recipe["computed"]["dtype"] == "bfloat16"
+    assert recipe["sampling"]["caching"]["type"] == "diffloom/deep_features"
+
+
 def test_a_sheet_of_several(run_folder: Path, tmp_path: Path, invoke: Invoke) -> None:
     path = tmp_path / "sevens.png"
     words = [

@@ -113,6 +113,7 @@ def test_a_device_of_its_own_is_worked_on_and_weights_stay_at_home(configs: Path
     with pytest.raises(DiffloomError, match=r"sampling\.offload: .* pipeline\.to\('meta'\)"):
         _ = pipe.network
     assert pipe.to("cpu").device.type == "cpu"
+    assert pipe.work_on(META, offload=False).module.get_parameter("backbone.enter.weight").device == META
 
 
 def test_on_a_cpu_it_changes_nothing_and_says_so_once(
@@ -122,4 +123,4 @@ def test_on_a_cpu_it_changes_nothing_and_says_so_once(
         pipe = diffloom.build(configs / "digits.yaml", ["sampling.offload=true"], device="cpu")
         pipe.sample(label=3, steps=2)
     told = [record.message for record in caplog.records if "offload" in record.message]
-    assert told == ["sampling.offload: the weights are in the CPU's own memory already, so nothing is moved"]
+    assert told == ["offload: the weights are in the CPU's own memory already, so nothing is moved"]

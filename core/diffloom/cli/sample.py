@@ -91,6 +91,18 @@ Exit codes: 0 all is drawn; 2 a mistake to mend; 130 Ctrl-C; 75 a signal: a sche
     type=click.IntRange(min=1),
     help="Samples in the network at once; changes memory, not pictures. [default: by the memory there is, up to 64]",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
+    help="What networks compute in.",
+)
+@click.option("--compile/--no-compile", default=None, help="Compile the network's blocks.")
+@click.option("--caching", help="What the network need not compute at every step, by name: deep_features.")
+@click.option(
+    "--offload/--no-offload",
+    default=None,
+    help="Keep on the device only the part that works, one after another.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1, … [default: cuda if there is any]")
 @click.option("-p", "--plugin", "plugins", multiple=True, help="A Python file to load as a plugin.")
 @click.pass_context
@@ -110,6 +122,10 @@ def sample(
     film: Path | None,
     weights: str,
     batch_size: int | None,
+    precision: str | None,
+    compile: bool | None,
+    caching: str | None,
+    offload: bool | None,
     device: str | None,
     plugins: tuple[str, ...],
     conditions: dict[str, tuple[Any, ...]],
@@ -134,7 +150,9 @@ def sample(
             from diffloom.drawing import Share
 
             share = Share.here()
-            pipe = diffloom.load(run, weights=weights, device=share.device(device), plugins=plugins)
+            pipe = diffloom.load(
+                run, weights=weights, device=share.device(device), plugins=plugins, offload=offload
+            )
             given, away, guidance, total = _spread(conditions, negative, scales, count)
             asked: dict[str, Any] = {
                 "steps": steps,
@@ -145,6 +163,9 @@ def sample(
                 "end": end,
                 "seed": seed,
                 "negative": away,
+                "precision": precision,
+                "compile": compile,
+                "caching": caching,
             }
             drawing = Drawing(pipe, total, asked | given, batch_size, share)
             if not is_sheet:

@@ -4,8 +4,16 @@ The network itself is left as it is. `compute` chooses, after `gains` that were 
 `ready` keeps it while `snapshot` says that it is right; `walk` is what a walk calls.
 """
 
-from diffloom.inference.compute import Compute, chosen_compute, settled
+from diffloom.inference.compute import Compute, Precision, chosen_compute, settled
 from diffloom.inference.ready import ReadyNetwork, ReadyNetworks
 from diffloom.inference.walk import WalkNetwork
 
-__all__ = ["Compute", "ReadyNetwork", "ReadyNetworks", "WalkNetwork", "chosen_compute", "settled"]
+__all__ = [
+    "Compute",
+    "Precision",
+    "ReadyNetwork",
+    "ReadyNetworks",
+    "WalkNetwork",
+    "chosen_compute",
+    "settled",
+]
