@@ -32,20 +32,24 @@ class Output:
 
     def recipe_of(self, index: int) -> dict[str, Any]:
         """The recipe of one sample."""
-        one: dict[str, Any] = {
-            part: {key: [values[index]] for key, values in self.recipe[part].items()}
-            for part in ("conditions", "negative")
-            if part in self.recipe
-        }
-        if "also" in self.recipe:
-            one["also"] = [
-                [weight, {key: [values[index]] for key, values in raw.items()}]
-                for weight, raw in self.recipe["also"]
-            ]
-        sampling = self.recipe["sampling"]
-        if isinstance(sampling["guidance"], dict):
-            one["sampling"] = {**sampling, "guidance": _of_sample(sampling["guidance"], index)}
-        return {**self.recipe, "seeds": [self.recipe["seeds"][index]], **one}
+        return recipe_of_sample(self.recipe, index)
+
+
+def recipe_of_sample(recipe: dict[str, Any], index: int) -> dict[str, Any]:
+    """The recipe of one of the samples that a recipe is of."""
+    one: dict[str, Any] = {
+        part: {key: [values[index]] for key, values in recipe[part].items()}
+        for part in ("conditions", "negative")
+        if part in recipe
+    }
+    if "also" in recipe:
+        one["also"] = [
+            [weight, {key: [values[index]] for key, values in raw.items()}] for weight, raw in recipe["also"]
+        ]
+    sampling = recipe["sampling"]
+    if isinstance(sampling["guidance"], dict):
+        one["sampling"] = {**sampling, "guidance": _of_sample(sampling["guidance"], index)}
+    return {**recipe, "seeds": [recipe["seeds"][index]], **one}
 
 
 def _of_sample(guidance: dict[str, Any], index: int) -> dict[str, Any]:

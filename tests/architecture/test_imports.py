@@ -26,7 +26,11 @@ MODULE_OF = {
 }
 """Distributions whose module has another name."""
 COMES_WITH = {"pydantic": "pydantic_core"}
-EXTRAS = {"inspection": {"matplotlib"}, "diffloom_hub_data": {"datasets"}}
+EXTRAS = {
+    "inspection": {"matplotlib"},
+    "diffloom_hub_data": {"datasets"},
+    "diffloom_attention": {"xformers"},
+}
 """Folders that import what an extra brings; their one error names it (such as `diffloom.inspection.plots`)."""
 
 

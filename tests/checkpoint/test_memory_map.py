@@ -1,7 +1,7 @@
 """Weights are mapped, not read twice. Oracle: the kernel's own count of what the process holds.
 
-A process of its own loads a checkpoint that is four times as large as its average alone (`raw`, `ema`, an optimiser's two),
-so that a copy, or a group that nobody asked for, would show.
+A process of its own loads a checkpoint that is four times as large as its average alone (`raw`, `ema`, an optimiser's
+two), so that a copy, or a group that nobody asked for, would show.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def test_an_override_of_the_space(invoke: Invoke, model: Path) -> None:
 
 def test_models_without_latents(invoke: Invoke, model: Path) -> None:
     assert refused(invoke, "diffloom:digits") == (
-        "error: diffloom:digits:12:8: space: diffloom/pixel has no latents to calibrate\n"
+        "error: diffloom:digits:13:8: space: diffloom/pixel has no latents to calibrate\n"
     )
     Path("autoencoder.yaml").write_text(AUTOENCODER)
     assert "autoencoder.yaml: is an autoencoder by itself" in refused(invoke, "autoencoder.yaml")

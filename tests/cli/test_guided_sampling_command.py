@@ -46,7 +46,7 @@ def test_scales_alone_say_how_many(run_folder: Path, tmp_path: Path, invoke: Inv
     ]
     result = invoke("sample", run_folder, *words)
     assert result.exit_code == 0, result.output
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
     assert read_recipe(tmp_path / "film.png")["sampling"]["guidance"]["scale"] == 1.0
 
 

@@ -73,6 +73,7 @@ def test_its_resolved_text_says_the_same(registry: Registry) -> None:
     assert [line.split(":")[0] for line in text.splitlines() if line[0].isalpha()] == [
         "image",
         "space",
+        "attention",
         "autoencoder",
         "data",
         "train",

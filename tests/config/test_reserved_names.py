@@ -14,7 +14,15 @@ from diffloom.likelihood import picture_bits
 
 @pytest.mark.parametrize(
     "function",
-    [Pipeline.sample, Pipeline.stream, Pipeline.denoise, Pipeline.invert, picture_bits],
+    [
+        Pipeline.sample,
+        Pipeline.sample_to,
+        Pipeline.batches,
+        Pipeline.stream,
+        Pipeline.denoise,
+        Pipeline.invert,
+        picture_bits,
+    ],
     ids=lambda function: function.__name__,
 )
 def test_arguments(function):

@@ -112,6 +112,8 @@ image:
   buckets: null
 space:
   type: diffloom/pixel
+attention:
+  type: diffloom/auto
 weights: null
 conditioners:
   label:
@@ -163,6 +165,10 @@ sampling:
     type: diffloom/classifier_free
     scale: 2.0
   corrections: []
+  precision: auto
+  compile: false
+  caching: null
+  offload: false
 data: null
 latents: null
 """

@@ -33,7 +33,8 @@ class Row(NamedTuple):
 def rows() -> dict[str, Row]:
     """By sampler."""
     lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    found = [Row(*(cell.strip() for cell in line.strip("|").split("|"))) for line in lines]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    found = [Row(*row) for row in cells if len(row) == len(Row._fields)]  # the page has other tables
     return {row.name.strip("`"): row for row in found}
 
 

@@ -10,6 +10,7 @@ import yaml
 from diffloom.config import Resolved
 from diffloom.report.account import read_account
 from diffloom.report.settings import Setting, differences, settings
+from diffloom.training.environment import CHOSEN
 
 
 def origins(folder: Path) -> dict[str, str]:
@@ -20,12 +21,14 @@ def test_every_value_says_where_it_is_from(run: Path, resolved: Resolved) -> Non
     found = origins(run)
     learned = {path for path, origin in found.items() if origin == "learned from the data"}
     assert learned == {"conditioners.label.classes"}
-    for path in found.keys() - learned:
+    chosen = {path for path, origin in found.items() if origin == CHOSEN}
+    assert chosen == {"train.precision"}
+    for path in found.keys() - learned - chosen:
         assert found[path] == resolved.origin(path)
     assert found["train.lr"] == "override 'train.lr=0.004'"
     assert found["train.steps"].endswith("small.yaml:5:10")
     assert found["schedule.type"].startswith("diffloom:digits:")
-    assert found["train.precision"] == "default"
+    assert found["train.grad_clip"] == "default"
     assert found["plugins.diffloom"] == "installed"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from diffloom.cli.progress import ImageProgress, image_progress
 from diffloom.drawing import Share
 from diffloom.drawing.batch_size import suited_batch_size
+from diffloom.output import recipe_of_sample
 from diffloom.pictures import film_strip, save_png
 from diffloom.pipeline import Pipeline
 from diffloom.request import Request
@@ -73,7 +74,7 @@ class Drawing:
         """The first sample's denoising; returns what to tell."""
         first = next(self.plan.batches(1))
         strip = film_strip(first.stream(), decode=self.pipe.decode)
-        save_png(strip, path, recipe=first.recipe)
+        save_png(strip, path, recipe=recipe_of_sample(first.recipe, 0))
         return str(path)
 
     def _progress(self) -> AbstractContextManager[ImageProgress]:

@@ -19,7 +19,7 @@ def field_docs(model: type) -> Mapping[str, str]:
     """By name, those of the fields that the class itself annotates; none for a class whose source is not at hand."""
     try:
         source = textwrap.dedent(inspect.getsource(model))
-    except OSError:
+    except (OSError, TypeError):  # TypeError: of a module that comes from no file
         return {}
     (definition,) = ast.parse(source).body
     assert isinstance(definition, ast.ClassDef), "the source of a class defines it"

@@ -13,7 +13,9 @@ RESERVED = (
         {
             "also",
             "batch_size",
+            "caching",
             "clip",
+            "compile",
             "corrections",
             "end",
             "fixed_point_iterations",
@@ -25,20 +27,37 @@ RESERVED = (
     | frozenset(
         {
             "negative",
+            "on_images",
             "on_step",
+            "precision",
             "sampler",
             "seed",
             "self",
+            "share",
             "spacing",
             "start",
             "steps",
+            "stop",
             "t",
+            "target",
             "tolerance",
             "x_t",
         }
     )
     | frozenset(  # and beside these, at the command line
-        {"device", "film", "help", "output", "plugin", "reference_steps", "samplers", "weights"}
+        {
+            "device",
+            "film",
+            "help",
+            "no_compile",
+            "no_offload",
+            "offload",
+            "output",
+            "plugin",
+            "reference_steps",
+            "samplers",
+            "weights",
+        }
     )
 )
 """What stands beside conditions: arguments of `Pipeline`'s methods and of `picture_bits`, options of the commands that
