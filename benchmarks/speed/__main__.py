@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.speed import works
 
 HERE = Path(__file__).parent
+SCALING = HERE.parent / "scaling" / "RESULTS.md"
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 """Threads that wait must not count as work."""
 WORKS = [module.name for module in pkgutil.iter_modules(works.__path__)]
@@ -56,7 +57,7 @@ def main() -> None:
         if options.print_only:
             continue
         everything = renewed(HERE / "results.json", machine, work, rows)
-        (HERE.parent / "RESULTS.md").write_text(page(everything))
+        (HERE.parent / "RESULTS.md").write_text(page(everything, SCALING), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,12 +52,15 @@ def renewed(path: Path, machine: str, work: str, rows: Sequence[dict[str, Any]])
     return everything
 
 
-def page(everything: dict[str, Any]) -> str:
-    """All of it in Markdown."""
+def page(everything: dict[str, Any], scaling: Path) -> str:
+    """All of it in Markdown, with the page of how cost grows as its last section, where that was written."""
     parts = [HEAD]
     for machine, rows in everything.items():
         parts.append(f"\n## {machine}\n\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n")
         parts.extend(f"| {' | '.join(cells(row))} |\n" for row in rows)
+    if scaling.exists():
+        section = scaling.read_text(encoding="utf-8")
+        parts.append("\n" + section.replace("](", f"]({scaling.parent.name}/"))  # its plot lies beside it
     return "".join(parts)
 
 
