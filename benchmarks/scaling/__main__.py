@@ -12,10 +12,7 @@ from argparse import ArgumentParser
 from itertools import chain
 from pathlib import Path
 
-import torch
-from benchmarks.scaling import sampling, start_up, training
-from benchmarks.scaling.page import page, plot
-from benchmarks.speed.machine import description
+from benchmarks.speed.threads import wait_passively
 
 HERE = Path(__file__).parent
 
@@ -26,6 +23,13 @@ def main() -> None:
     parser.add_argument("--only", help="what grows, by the first letters of its axis")
     parser.add_argument("--print-only", action="store_true", help="leave the files as they are")
     options = parser.parse_args()
+    wait_passively("benchmarks.scaling")
+
+    import torch
+    from benchmarks.scaling import sampling, start_up, training
+    from benchmarks.scaling.page import page, plot
+    from benchmarks.speed.machine import description
+
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     found = []
     for growth in chain(start_up.growths(), sampling.growths(device), training.growths(device)):

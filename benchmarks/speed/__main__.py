@@ -8,19 +8,16 @@ Prints a table and renews benchmarks/RESULTS.md, from the figures in benchmarks/
 
 from __future__ import annotations
 
-import os
 import pkgutil
-import sys
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.speed import works
+from benchmarks.speed.threads import wait_passively
 
 HERE = Path(__file__).parent
 SCALING = HERE.parent / "scaling" / "RESULTS.md"
-PASSIVE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
-"""Threads that wait must not count as work."""
 WORKS = [module.name for module in pkgutil.iter_modules(works.__path__)]
 
 
@@ -32,10 +29,7 @@ def main() -> None:
     parser.add_argument("--device", help="cpu, cuda, … [default: cuda if there is any]")
     parser.add_argument("--print-only", action="store_true", help="leave the files as they are")
     options = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in PASSIVE.items()):
-        os.execve(
-            sys.executable, [sys.executable, "-m", "benchmarks.speed", *sys.argv[1:]], os.environ | PASSIVE
-        )
+    wait_passively("benchmarks.speed")
 
     import torch
     from benchmarks.speed.machine import description, peaks
