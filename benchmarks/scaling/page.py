@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.scaling.growth import Cost, Growth, Law
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
 from diffloom.inspection.plots import new_figure, save_figure
 
@@ -56,13 +57,19 @@ def plot(found: Sequence[tuple[Growth, Costs]], path: Path) -> None:
         left = figure.add_subplot(2, columns, index + 1)
         sizes = [size for size, _ in costs]
         left.loglog(sizes, [cost.seconds for _, cost in costs], "o-", color="tab:blue")
-        left.set_xticks(sizes, [str(size) for size in sizes])
-        left.minorticks_off()
         left.set_xlabel(growth.axis)
         left.set_ylabel("CPU s", color="tab:blue")
+        axes = [left]
         if memory := _memory(costs):
-            right = left.twinx()
+            axes.append(right := left.twinx())
             right.loglog(sizes, memory, "s--", color="tab:orange")
             right.set_ylim(min(memory) / 3, 3 * max(memory))  # so that what does not grow looks so
             right.set_ylabel("memory MiB", color="tab:orange")
+        for axis in axes:  # the second brings ticks of its own
+            axis.xaxis.set_major_locator(FixedLocator(sizes))
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.yaxis.set_minor_locator(NullLocator())
     save_figure(figure, path)
