@@ -57,7 +57,10 @@ def test_float64_stays_what_it_is(which: str, request: pytest.FixtureRequest) ->
 
 @pytest.mark.parametrize("which", ["unet", "text_unet"])
 def test_bf16_errs_no_more_than_autocast(which: str, request: pytest.FixtureRequest) -> None:
-    """The mean over networks: one alone is off by up to 5 % to either side, by chance."""
+    """Equal errors, but for chance: which of the two errs more on a network alone differs by about 4 %.
+
+    So the mean of eight ratios is known to 1.4 %, and is held to three times that.
+    """
     ours, autocast = [], []
     for seed in range(8):
         network = request.getfixturevalue(which)(seed)
@@ -70,7 +73,7 @@ def test_bf16_errs_no_more_than_autocast(which: str, request: pytest.FixtureRequ
         assert half.dtype == torch.float32  # the last layer's
         ours.append((half - exact).square().mean().sqrt())
         autocast.append((theirs - exact).square().mean().sqrt())
-    assert torch.stack(ours).mean() <= torch.stack(autocast).mean()
+    assert (torch.stack(ours) / torch.stack(autocast)).mean() <= 1.05
     assert torch.stack(ours).mean() < 0.03  # of a deviation of about 1
 
 
