@@ -254,6 +254,53 @@ def test_a_mistake_in_a_prediction_is_caught(caught: Callable[..., None], mistak
     caught(check, Velocity, mistake=mistake)
 
 
+class SquashedNoise(Epsilon):
+    """The network outputs asinh(eps): exact, and its own inverse is too, but no line in the output."""
+
+    def target(self, x0: Tensor, eps: Tensor, alpha: Any, sigma: Any) -> Tensor:
+        return eps.asinh()
+
+    def x0_eps(self, output: Tensor, x_t: Tensor, alpha: Any, sigma: Any) -> tuple[Tensor, Tensor]:
+        return super().x0_eps(output.sinh(), x_t, alpha, sigma)
+
+
+class MirroredNoise(Epsilon):
+    """The network outputs eps with left and right exchanged: linear, but not pixel by pixel."""
+
+    def target(self, x0: Tensor, eps: Tensor, alpha: Any, sigma: Any) -> Tensor:
+        return eps.flip(-1)
+
+    def x0_eps(self, output: Tensor, x_t: Tensor, alpha: Any, sigma: Any) -> tuple[Tensor, Tensor]:
+        return super().x0_eps(output.flip(-1) if output.dim() else output, x_t, alpha, sigma)
+
+
+class Exact(Prediction):
+    """A conversion without a fault but that samplers cannot step by it."""
+
+    name = "exact"
+    needs_signal = True
+
+    mirrors: bool = False
+    """Which of the two."""
+
+    def build(self, *, schedule: NoiseSchedule) -> Any:
+        return MirroredNoise() if self.mirrors else SquashedNoise()
+
+
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_a_conversion_that_is_more_than_four_numbers_is_caught(
+    caught: Callable[..., None], *, mirrors: bool
+) -> None:
+    caught("is_told_by_four_numbers", Exact, mirrors=mirrors)
+
+
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_no_other_law_would_tell_of_it(check_component: Any, *, mirrors: bool) -> None:
+    """But the gain, which says what one unit of x₀ is in the output, and is a number of the level as well."""
+    broken = {failure.check for failure in check_component(Exact, mirrors=mirrors)}
+    assert broken == {"is_told_by_four_numbers", "gains_what_x0_does_to_the_target"}
+
+
 class Noise(Velocity):
     """The noise, which forgets to say that it needs some signal."""
 

@@ -48,6 +48,24 @@ def gives_any_output_back(component: Prediction) -> None:
         expect_close(came, output, within=1e-9, what=f"the output at alpha {alpha:.3g}, sigma {sigma:.3g}")
 
 
+def is_told_by_four_numbers(component: Prediction) -> None:
+    """At a level x₀ and ε are each a number times x_t and a number times the output, pixel by pixel.
+
+    By these numbers samplers step, without ever making x₀ and ε (`Denoised`): of a conversion that bends, adds, or
+    mixes pixels they would make other pictures, and nobody would notice.
+    """
+    conversion = _built(component)
+    output, x_t = normal(SHAPE, seed=1), normal(SHAPE, seed=2)
+    nothing, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    for alpha, sigma in PRESERVING + OTHERS:
+        of_x_t = conversion.x0_eps(nothing, one, alpha, sigma)
+        of_output = conversion.x0_eps(one, nothing, alpha, sigma)
+        came = conversion.x0_eps(output, x_t, alpha, sigma)
+        for name, value, a, b in zip(("x0", "eps"), came, of_x_t, of_output, strict=True):
+            what = f"{name} as {float(a):.3g}·x_t + {float(b):.3g}·output at alpha {alpha:.3g}, sigma {sigma:.3g}"
+            expect_close(value, a * x_t + b * output, within=1e-10, what=what)
+
+
 def gains_what_x0_does_to_the_target(component: Prediction) -> None:
     """gain is |d target / d x₀| at fixed x_t, as floats and as tensors, and never negative."""
     conversion = _built(component)
@@ -148,6 +166,7 @@ CHECKS: tuple[Check, ...] = (
     finds_x0_and_eps_at_any_level,
     splits_any_output_consistently,
     gives_any_output_back,
+    is_told_by_four_numbers,
     gains_what_x0_does_to_the_target,
     knows_pure_noise,
     says_whether_times_must_be_counted,
