@@ -10,6 +10,7 @@ from torch import Tensor
 
 import diffloom
 from diffloom import Pipeline
+from diffloom.process import Draws
 
 ROUNDING = 2e-3
 """Of float32 sums in another order, over a walk of eight steps."""
@@ -66,6 +67,18 @@ def test_nothing_waits_for_the_device_inside_the_loop(pair: tuple[Pipeline, Pipe
             pass
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_nobody_waits_for_noise() -> None:
+    """And it is the CPU's."""
+    draws = Draws.of(5, [17, 3])
+    wanted = draws.normal("prior", (3, 64, 64))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = draws.normal("prior", (3, 64, 64), device="cuda")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(found.cpu(), wanted)
 
 
 def test_a_batch_is_what_its_rows_are_alone(pair: tuple[Pipeline, Pipeline]) -> None:

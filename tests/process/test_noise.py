@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,3 +180,32 @@ def test_half_precision_is_the_rounded_float32(dtype: torch.dtype) -> None:
 def test_shapes() -> None:
     assert Draws.of(0, range(3)).normal("noise", (2, 4, 5)).shape == (3, 2, 4, 5)
     assert Draws.of(0, []).normal("noise", (2,)).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("device", "is_fetched"), [("cuda", True), (torch.device("cuda", 1), True), ("cpu", False)]
+)
+def test_a_gpu_fetches_its_noise_by_itself(
+    device: torch.device | str, *, is_fetched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From pinned memory, without waiting, and before it is cast, whose result would lie elsewhere."""
+    told: list[tuple[str, bool]] = []
+    empty, to = torch.empty, torch.Tensor.to
+
+    def noted_empty(*args: Any, pin_memory: bool, **kwargs: Any) -> torch.Tensor:
+        told.append(("pinned", pin_memory))
+        return empty(*args, **kwargs)
+
+    def noted_to(x: torch.Tensor, where: Any, *, non_blocking: bool = False) -> torch.Tensor:
+        is_cast = isinstance(where, torch.dtype)
+        told.append(("cast" if is_cast else f"to {torch.device(where).type}", non_blocking))
+        return to(x, where) if is_cast else x  # there is no such device here
+
+    draws = Draws.of(5, [17, 3])
+    wanted = draws.normal("prior", (2, 3)).to(torch.bfloat16)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "empty", noted_empty)
+        patch.setattr(torch.Tensor, "to", noted_to)
+        found = draws.normal("prior", (2, 3), dtype=torch.bfloat16, device=device)
+    assert told == [("pinned", is_fetched), (f"to {torch.device(device).type}", is_fetched), ("cast", False)]
+    assert torch.equal(found, wanted)

@@ -64,14 +64,16 @@ class Draws:
     ) -> Tensor:
         """Standard normal noise, (B, *shape). float64 draws are other numbers than float32 ones.
 
-        `pinned` is for the CPU: in memory that a GPU can copy from by itself.
+        `pinned` is for the CPU: in memory that a GPU can copy from by itself. Noise for a GPU is drawn in such memory
+        too, so that nobody waits for its copy.
         """
         kind = torch.float64 if dtype == torch.float64 else torch.float32
-        out = torch.empty((len(self.keys), *shape), dtype=kind, device="cpu", pin_memory=pinned)
+        is_fetched = torch.device(device).type == "cuda"
+        out = torch.empty((len(self.keys), *shape), dtype=kind, device="cpu", pin_memory=pinned or is_fetched)
         array = out.numpy()
         for row, generator in zip(array, self.generators(purpose), strict=True):
             generator.standard_normal(dtype=array.dtype, out=row)
-        return out.to(device=device, dtype=dtype)
+        return out.to(device, non_blocking=is_fetched).to(dtype)  # what is cast here is pinned no more
 
     def uniform(self, purpose: str) -> Tensor:
         """One number in [0, 1) for each row, (B,) float64 on the CPU."""
