@@ -11,7 +11,7 @@ squares of 2×2 pixels, X all its squares; u and v are a product's place in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -73,51 +73,97 @@ class WinogradConv2d(ReadyConv2d):
             even_BIHW = functional.pad(x_BIHW, (0, width % 2, 0, height % 2))
             out_BOHW = self.computed(even_BIHW, bias, None, silu=silu)[:, :, :height, :width]
             return out_BOHW.clone() if plus_BOHW is None else out_BOHW + plus_BOHW
-        x_BHWI = x_BIHW.permute(0, 2, 3, 1)
-        plus_BHWO = None if plus_BOHW is None else plus_BOHW.permute(0, 2, 3, 1)
-        out_BHWO = x_BHWI.new_empty(batch, height, width, outer)
-        pictures, rows = self._band(len(x_BHWI), height // 2, width // 2)
-        padded_nh2wI = x_BHWI.new_zeros(pictures, height + 2, 2, width // 2 + 1, x_BHWI.shape[3])
-        bands: dict[tuple[int, int], _Band] = {}
-        for first in range(0, len(x_BHWI), pictures):
-            some = slice(first, first + pictures)
-            padded_nh2wI = padded_nh2wI[: len(x_BHWI[some])]
-            _fill(padded_nh2wI, x_BHWI[some], silu=silu)
-            for top in range(0, height // 2, rows):
-                size = len(padded_nh2wI), min(rows, height // 2 - top)
-                if size not in bands:
-                    bands[size] = _Band(self.kernels, pictures=size[0], rows=size[1], columns=width // 2)
-                pixels = slice(2 * top, 2 * (top + rows))
-                bands[size].convolve(
-                    padded_nh2wI[:, 2 * top : 2 * (top + rows) + 2],
-                    bias,
-                    None if plus_BHWO is None else _squares(plus_BHWO[some, pixels]),
-                    out=_squares(out_BHWO[some, pixels]),
-                )
-        return out_BHWO.permute(0, 3, 1, 2)
-
-    def _band(self, batch: int, rows: int, columns: int) -> tuple[int, int]:
-        """How many pictures, and how many rows of their squares, are computed at once."""
-        outer, inner = self.weight.shape[:2]
-        row_bytes = columns * (6 * inner + 12 * outer) * self.weight.element_size()
-        most_rows = max(1, CACHED_BYTES * torch.get_num_threads() // row_bytes)
-        if most_rows >= rows:
-            return min(batch, most_rows // rows), rows
-        return 1, -(-rows // -(-rows // most_rows))  # bands of one height, or nearly
+        return convolved_in_bands(x_BIHW, self.kernels, bias, plus_BOHW, silu=silu)
 
 
-class _Band:
-    """The memory that bands of one size are computed in, and the views of it that are worked with."""
+def convolved_in_bands(
+    x_BIHW: Tensor,
+    kernels: Sequence[Tensor],
+    bias: Tensor | None = None,
+    plus_BOHW: Tensor | None = None,
+    *,
+    silu: bool = False,
+) -> Tensor:
+    """conv(silu(x)) + bias + plus of even height and width, in fresh memory; `WinogradConv2d.kernels` are such."""
+    inner, outer = kernels[0].shape[1:]
+    height, width = x_BIHW.shape[2:]
+    x_BHWI = x_BIHW.permute(0, 2, 3, 1)
+    plus_BHWO = None if plus_BOHW is None else plus_BOHW.permute(0, 2, 3, 1)
+    out_BHWO = x_BHWI.new_empty(len(x_BHWI), height, width, outer)
+    square_bytes = (6 * inner + 12 * outer) * x_BHWI.element_size()
+    bands: dict[torch.Size, _Band] = {}
+    for some, pixels, window_nh2wI in windows(x_BHWI, square_bytes=square_bytes, silu=silu):
+        size = window_nh2wI.shape
+        if size not in bands:
+            bands[size] = _Band(kernels, pictures=size[0], rows=size[1] // 2 - 1, columns=width // 2)
+        bands[size].convolve(
+            window_nh2wI,
+            bias,
+            None if plus_BHWO is None else squares(plus_BHWO[some, pixels]),
+            out=squares(out_BHWO[some, pixels]),
+        )
+    return out_BHWO.permute(0, 3, 1, 2)
+
+
+def windows(
+    x_BHWI: Tensor, *, square_bytes: int, silu: bool = False
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """The bands of pictures that are computed at once, where a square needs so many bytes in the cache.
+
+    Each is which pictures it is of, which rows of them, and these rows with the zeros or neighbours all around, even
+    columns before odd ones: (n, h, 2, w, I), in memory that the next one overwrites.
+    """
+    batch, height, width, inner = x_BHWI.shape
+    pictures, rows = _band(batch, height // 2, row_bytes=width // 2 * square_bytes)
+    padded_nh2wI = x_BHWI.new_zeros(pictures, height + 2, 2, width // 2 + 1, inner)
+    for first in range(0, batch, pictures):
+        some = slice(first, first + pictures)
+        padded_nh2wI = padded_nh2wI[: len(x_BHWI[some])]
+        _fill(padded_nh2wI, x_BHWI[some], silu=silu)
+        for top in range(0, height // 2, rows):
+            yield (
+                some,
+                slice(2 * top, 2 * (top + rows)),
+                padded_nh2wI[:, 2 * top : 2 * (top + rows) + 2],
+            )
+
+
+def _band(batch: int, rows: int, *, row_bytes: int) -> tuple[int, int]:
+    """How many pictures, and how many rows of their squares, are computed at once."""
+    most_rows = max(1, CACHED_BYTES * torch.get_num_threads() // row_bytes)
+    if most_rows >= rows:
+        return min(batch, most_rows // rows), rows
+    return 1, -(-rows // -(-rows // most_rows))  # bands of one height, or nearly
+
+
+class Sums:
+    """The memory for the sums of a band's inputs, and the views of it that are worked with."""
+
+    def __init__(self, example: Tensor, *, pictures: int, rows: int, columns: int, inner: int) -> None:
+        self.row_nb2wI = example.new_empty(pictures, rows, 2, columns + 1, inner)
+        even, odd = self.row_nb2wI.unbind(2)
+        self.columns = even[:, :, :-1], odd[:, :, :-1], even[:, :, 1:], odd[:, :, 1:]
+        sums_vnbwI = example.new_empty(4, pictures, rows, columns, inner)
+        self.sums, self.factors_vXI = sums_vnbwI.unbind(0), sums_vnbwI.flatten(1, 3)
+
+    def of_columns(self) -> Tensor:
+        """What one sum of rows is multiplied as: the sums of its columns."""
+        (a, b, c, d), (first, second, third, fourth) = self.columns, self.sums
+        torch.sub(a, c, out=first)
+        torch.add(b, c, out=second)
+        torch.sub(c, b, out=third)
+        torch.sub(b, d, out=fourth)
+        return self.factors_vXI
+
+
+class _Band(Sums):
+    """The memory that bands of one size are computed in."""
 
     def __init__(self, kernels: Sequence[Tensor], *, pictures: int, rows: int, columns: int) -> None:
         inner, outer = kernels[0].shape[1:]
+        super().__init__(kernels[0], pictures=pictures, rows=rows, columns=columns, inner=inner)
         new = kernels[0].new_empty
         self.kernels = kernels
-        self.row_nb2wI = new(pictures, rows, 2, columns + 1, inner)
-        even, odd = self.row_nb2wI.unbind(2)
-        self.columns = even[:, :, :-1], odd[:, :, :-1], even[:, :, 1:], odd[:, :, 1:]
-        sums_vnbwI = new(4, pictures, rows, columns, inner)
-        self.sums, self.factors_vXI = sums_vnbwI.unbind(0), sums_vnbwI.flatten(1, 3)
         self.products_vXO = [new(4, pictures * rows * columns, outer) for _ in range(3)]
         upper, lower, _ = self.products_vXO
         self.halves = [
@@ -128,20 +174,20 @@ class _Band:
         self, window_nh2wI: Tensor, bias: Tensor | None, plus_22nbwO: Tensor | None, *, out: Tensor
     ) -> None:
         """Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A + bias + plus for every square (eq. 8 and 9), written to `out`."""
-        a, b, c, d = (window_nh2wI[:, start : start + window_nh2wI.shape[1] - 3 : 2] for start in range(4))
+        a, b, c, d = rows_of(window_nh2wI)
         row, (upper, lower, other) = self.row_nb2wI, self.products_vXO
         torch.add(b, c, out=row)
-        torch.bmm(self._sums(), self.kernels[1], out=upper)
+        torch.bmm(self.of_columns(), self.kernels[1], out=upper)
         if bias is not None:
             upper[1] += bias  # of the 16 products this one is in every pixel, with a plus
         torch.sub(c, b, out=row)
-        torch.bmm(self._sums(), self.kernels[2], out=other)
+        torch.bmm(self.of_columns(), self.kernels[2], out=other)
         torch.sub(upper, other, out=lower)
         upper += other
         torch.sub(a, c, out=row)
-        torch.baddbmm(upper, self._sums(), self.kernels[0], out=upper)
+        torch.baddbmm(upper, self.of_columns(), self.kernels[0], out=upper)
         torch.sub(b, d, out=row)
-        torch.baddbmm(lower, self._sums(), self.kernels[3], out=lower)
+        torch.baddbmm(lower, self.of_columns(), self.kernels[3], out=lower)
         for half in range(2):
             left, right, third, fourth = self.halves[half]
             left.add_(right)
@@ -151,15 +197,6 @@ class _Band:
                 right.add_(plus_22nbwO[half, 1])
             torch.add(left, third, out=out[half, 0])
             torch.sub(right, fourth, out=out[half, 1])
-
-    def _sums(self) -> Tensor:
-        """What one sum of rows is multiplied as: the sums of its columns."""
-        (a, b, c, d), (first, second, third, fourth) = self.columns, self.sums
-        torch.sub(a, c, out=first)
-        torch.add(b, c, out=second)
-        torch.sub(c, b, out=third)
-        torch.sub(b, d, out=fourth)
-        return self.factors_vXI
 
 
 def _fill(padded_nh2wI: Tensor, x_nHWI: Tensor, *, silu: bool) -> None:
@@ -175,7 +212,15 @@ def _fill(padded_nh2wI: Tensor, x_nHWI: Tensor, *, silu: bool) -> None:
             place.copy_(columns)
 
 
-def _squares(x_nhWO: Tensor) -> Tensor:
+def rows_of(window_nh2wI: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The four rows that each square is computed of, for all squares: (n, b, 2, w, I) each, views."""
+    first, second, third, fourth = (
+        window_nh2wI[:, start : start + window_nh2wI.shape[1] - 3 : 2] for start in range(4)
+    )
+    return first, second, third, fourth
+
+
+def squares(x_nhWO: Tensor) -> Tensor:
     """A picture's pixels by their row and column in their square: (2, 2, n, b, w, O), a view."""
     pictures, height, width, channels = x_nhWO.shape
     return x_nhWO.view(pictures, height // 2, 2, width // 2, 2, channels).permute(2, 4, 0, 1, 3, 5)
