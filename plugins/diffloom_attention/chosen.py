@@ -33,16 +33,24 @@ def chosen_attention(
     return torch_attention(*operands, mask_BNLM=mask_BNLM)
 
 
-@torch.library.custom_op("diffloom::blocked_attention", mutates_args=())
-def opaque_attention(
+def _as_one_operation(
     q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None, keys_first: bool
 ) -> Tensor:
     """`blocked_attention` as one operation for torch.compile, which would otherwise unroll its blocks."""
     return blocked_attention(q_BNLD, k_BNMD, v_BNMD, mask_BNLM=mask_BNLM, keys_first=keys_first)
 
 
-@opaque_attention.register_fake
-def _shape_of(
+# Its schema is written out because `custom_op` looks through all imported modules for the place where it was called.
+torch.library.define(
+    "diffloom::blocked_attention",
+    "(Tensor q_BNLD, Tensor k_BNMD, Tensor v_BNMD, Tensor? mask_BNLM, bool keys_first) -> Tensor",
+)
+torch.library.impl("diffloom::blocked_attention", "CompositeExplicitAutograd", _as_one_operation)
+opaque_attention = torch.ops.diffloom.blocked_attention.default
+
+
+@torch.library.impl("diffloom::blocked_attention", "Meta")
+def _form_of(
     q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None, keys_first: bool
 ) -> Tensor:
     return q_BNLD.new_empty(q_BNLD.transpose(1, 2).shape).transpose(1, 2)

@@ -67,17 +67,16 @@ def _kept(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
     return kept
 
 
-@torch.library.custom_op("diffloom::kept", mutates_args=())
-def _opaque_kept(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
-    """The same, as one operation that torch.compile leaves as it is.
+# The same, as one operation that torch.compile leaves as it is: a mask must be the same compiled as not, and what torch
+# 2.13 compiles for CPUs gets the last words of a row wrong. Its schema is written out because `custom_op` looks through
+# all imported modules for the place where it was called, which takes as long as building a small network.
+torch.library.define("diffloom::kept", "(Tensor keys_B, SymInt[] shape, int dropped) -> Tensor")
+torch.library.impl("diffloom::kept", "CompositeExplicitAutograd", _kept)
+_opaque_kept = torch.ops.diffloom.kept.default
 
-    A mask must be the same compiled as not, and what torch 2.13 compiles for CPUs gets the last words of a row wrong.
-    """
-    return _kept(keys_B, shape, dropped)
 
-
-@_opaque_kept.register_fake
-def _(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
+@torch.library.impl("diffloom::kept", "Meta")
+def _form_of_kept(keys_B: Tensor, shape: Sequence[int], dropped: int) -> Tensor:
     return keys_B.new_empty(shape, dtype=torch.bool)
 
 
