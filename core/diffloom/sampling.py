@@ -104,9 +104,10 @@ class SamplingPlan:
         pipeline, guide = self.pipeline, self.guide
         aims = self._aims(compares=guide is not None)
         ready, levels = pipeline.ready(self.section), pipeline.levels(self.section)
+        times = tuple(level.t for level in levels if not level.is_clean)
         network = WalkNetwork(
             ready,
-            times=[level.t for level in levels if not level.is_clean],
+            times=times,
             # A fixed point is where the whole network says the same again.
             caching=None if isinstance(self.walk, Inversion) else self.section.caching,
         )
@@ -131,6 +132,9 @@ class SamplingPlan:
             space=pipeline.module["space"],
             space_shape=pipeline.document.space_info.shape,
             conditioners=pipeline.document.conditioners,
+            times=times,
+            precision=ready.compute.precision,
+            compiles=self.section.compile,
         )
         pulls = guide(aims, model) if guide else ()
         steered = Steered(aims, model, pulls, [part.build() for part in self.section.corrections])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from diffloom import Pipeline
+from diffloom.condition import Condition
 from diffloom.process import Aims, Denoised, Level, Model, Strength, View, denoiser, under
 from diffloom_guidance.likeness import same_schedule, same_space, without_dropout
 
@@ -43,12 +44,24 @@ class AutoGuide:
                 raise ValueError(
                     f"autoguidance: the weaker model is told {name!r} by a conditioner that the model does not have"
                 )
-        weaker.to(next((p.device for p in model.backbone.parameters()), torch.device("cpu")))
-        plain = denoiser(weaker.network, weaker.prediction, learned_variance=weaker.document.variance.learned)
+        place = next((p.device for p in model.backbone.parameters()), torch.device("cpu"))
+        if weaker.device != place:  # a move costs what was made ready before
+            weaker.to(place)
         condition = weaker.condition({name: aims.raw[name] for name in weaker.document.conditioners})
-        estimates = weaker.document.backbone.self_conditioning
-        known = under(torch.no_grad()(plain), weaker.network.prepare, self_conditioning=estimates)(condition)
-        return (AutoPull(self.strength, View(aims.condition, known), model),)
+        return (AutoPull(self.strength, View(aims.condition, self._under(condition, model)), model),)
+
+    def _under(self, condition: Condition, model: Model) -> Callable[[Tensor, Level], Denoised]:
+        """The weaker model's denoiser under one condition, ready for the walk as the model's own is."""
+        weaker, document = self.weaker, self.weaker.document
+        asked = {"precision": model.precision, "compile": model.compiles, "caching": None}
+        ready = weaker.ready(document.sampling.model_copy(update=asked))
+        plain = denoiser(ready, weaker.prediction, learned_variance=document.variance.learned)
+        known = under(
+            torch.no_grad()(plain),
+            lambda condition: ready.prepare(condition, model.times),
+            self_conditioning=document.backbone.self_conditioning,
+        )
+        return known(condition)
 
 
 class AutoPull:

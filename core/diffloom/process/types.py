@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conditioner, Conversion, NoiseSchedule, ReverseVariance
 from diffloom.process.denoised import Denoised
+
+if TYPE_CHECKING:
+    from diffloom.inference import Precision
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,12 @@ class Model:
     """(C, H, W) of what is diffused."""
     conditioners: Mapping[str, Conditioner]
     """What the conditions are, by name."""
+    times: tuple[float, ...] = ()
+    """Those of the walk, from the noisiest on, where they are known before."""
+    precision: Precision = "auto"
+    """What the network computes in, as `sampling.precision` has it, and another beside it should."""
+    compiles: bool = False
+    """Whether its blocks are compiled, and another's should be."""
 
 
 @dataclass(frozen=True, eq=False)

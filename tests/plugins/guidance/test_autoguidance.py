@@ -16,7 +16,9 @@ from torch import nn
 
 import diffloom
 from diffloom import Pipeline
-from diffloom.process import Strength
+from diffloom.inference import Compute
+from diffloom.inference import ready as ready_networks
+from diffloom.process import Strength, denoiser
 from diffloom.testing.guided_model import DOCUMENT, guided_model, save_guided_model
 from diffloom_guidance import AutoGuidance, AutoGuide
 
@@ -60,6 +62,70 @@ def test_it_is_edm2_s_formula(
         found = model.denoise(X_T, t, label=[0, 1, 2], guidance=guide).x0_BCHW
         d, reference = (one.denoise(X_T, t, label=[0, 1, 2], guidance=1.0).x0_BCHW for one in (model, weaker))
         torch.testing.assert_close(found, reference.lerp(d, scale), rtol=1e-10, atol=1e-10)
+
+
+def weak_unet(*, dtype: torch.dtype = torch.float32) -> Pipeline:
+    """One of convolutions and attention, which have faster forms."""
+    small = ["backbone.channels=[8,16]", "backbone.blocks_per_level=1", "backbone.head_channels=8"]
+    pipe = diffloom.build("diffloom:digits", [*small, "backbone.norm_groups=4"], seed=1, device="cpu")
+    with torch.no_grad():
+        for weight in pipe.module.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    pipe.module.to(dtype).eval()
+    return pipe
+
+
+def unclipped(pipe: Pipeline) -> Pipeline:
+    """So that a guided prediction tells what it is made of."""
+    sampling = pipe.document.sampling.model_copy(update={"clip": None})
+    return replace(pipe, document=pipe.document.model_copy(update={"sampling": sampling}))
+
+
+def test_the_weaker_network_is_made_ready_too(small_model: Pipeline) -> None:
+    """It draws by its faster forms, the same as by its plain ones: beside float64, with which each errs by rounding."""
+    weaker, exact = weak_unet(), weak_unet(dtype=torch.float64)
+    guide = AutoGuide(weaker=weaker, strength=Strength(2.0))
+    x_BCHW = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    t, label = 500, [0, 1, 2]
+    found, strong = (
+        unclipped(small_model).denoise(x_BCHW, t, label=label, guidance=one).x0_BCHW for one in (guide, 1.0)
+    )
+    weak = 2 * strong - found
+    (level, _) = weaker.schedule.levels([t])
+    with torch.no_grad():
+        wanted, plain = (
+            denoiser(one.network, one.prediction)(
+                x_BCHW.to(dtype), level, one.condition({"label": label})
+            ).x0_BCHW
+            for one, dtype in ((exact, torch.float64), (weaker, torch.float32))
+        )
+    errors = [float((came - wanted).abs().max()) for came in (weak, plain)]
+    # The sum, of numbers up to some 10, rounds as well.
+    assert errors[0] <= 2 * errors[1] + 5e-6
+
+
+def test_it_is_made_ready_once_for_all_batches(
+    small_model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the precision that is asked of the model."""
+    weaker = weak_unet()
+    networks, made = [small_model.backbone, weaker.backbone], list[tuple[int, torch.dtype]]()
+    prepared = ready_networks.prepared
+
+    def noted(network: nn.Module, compute: Compute) -> nn.Module:
+        if network in networks:
+            made.append((networks.index(network), compute.dtype))
+        return prepared(network, compute)
+
+    monkeypatch.setattr(ready_networks, "prepared", noted)
+    asked: dict[str, Any] = {"label": [3, 4, 5], "steps": 2, "batch_size": 1}
+    guide = AutoGuide(weaker=weaker, strength=Strength(2.0))
+    small_model.forget_ready()
+    half = small_model.sample(guidance=guide, precision="bf16", **asked)
+    assert made == [(0, torch.bfloat16), (1, torch.bfloat16)]
+    whole = small_model.sample(guidance=guide, precision="fp32", **asked)
+    assert made[2:] == [(0, torch.float32), (1, torch.float32)]
+    assert 0 < (half.tensor - whole.tensor).abs().mean() < 0.05
 
 
 def test_an_unconditional_weaker_model_makes_it_classifier_free(
