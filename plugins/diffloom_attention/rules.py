@@ -23,8 +23,8 @@ RULES = (
 """In this order; where none fits, torch's kernel is as fast or faster.
 
 Source: `python -m benchmarks.speed attention`, one thread of an Intel Xeon (Sapphire Rapids), torch 2.13, float32. How
-much faster than torch's kernel blocks are: at width 8, 1024 queries and keys, 1.25 beside other work and 1.4 alone, but
-0.95 at width 16; for 1024 queries and 77 keys 2.6 at width 8, 1.6 at 40, 1.4 at 64, 1.3 at 160.
+much faster than torch's kernel blocks are: at width 8, 1024 queries and keys, 1.5, but 1.05 at width 16 and 0.8 there
+among 256 keys; for 1024 queries and 77 keys 2.4 at width 8, 1.6 at 40, 1.4 at 64, 1.15 at 160.
 """
 LEAST_SCORES = 2**15
 """Of one picture: below, what the steps of a block cost by themselves is no longer small beside what they compute."""
