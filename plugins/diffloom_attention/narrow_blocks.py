@@ -41,14 +41,15 @@ class NarrowBlocks:
         """`scores` of one block at most; `mask_BNLM` broadcasts; `dtype` is the result's."""
         batch, heads, queries, width = q_BNLD.shape
         keys = k_BNMD.shape[2]
-        H, Q = self.size = block_size(heads, queries, keys, scores=scores, most_queries=QUERIES)
+        self.size = block_size(heads, queries, keys, scores=scores, most_queries=QUERIES)
+        _, Q = self.size
         parts = math.ceil(queries / Q)
         missing = parts * Q - queries  # the last blocks are filled up, and their last results left out
         if missing:
             q_BNLD = functional.pad(q_BNLD, (0, 0, 0, missing))
         self.queries, self.dtype = queries, dtype
         self.q_BPNDQ = q_BNLD.new_empty(batch, parts, heads, width, Q)
-        q_BNPQD = q_BNLD.unflatten(2, (parts, Q))
+        q_BNPQD = q_BNLD.reshape(batch, heads, parts, Q, width)
         torch.mul(q_BNPQD.permute(0, 2, 1, 4, 3), 1 / math.sqrt(width), out=self.q_BPNDQ)
         self.k_BNMD = k_BNMD.contiguous()
         self.v_BNCM = v_BNMD.new_empty(batch, heads, width + 1, keys)
