@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from diffloom.bridge.model import components_of, weighted_parts
 from diffloom.config import AnyDocument, AutoencoderDocument, Document
 from diffloom.kinds import Component, Weighted
 from diffloom.registry import Registry
+from diffloom.weighted_parts import components_of, weighted_parts
 
 
 def fill_from_files(document: AnyDocument, module: nn.Module, *, registry: Registry) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL.Image import Image
 from torch import Tensor
 
-from diffloom import pictures
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,15 @@ class Output:
     @cached_property
     def images(self) -> list[Image]:
         """PIL images, 8 bit."""
-        return pictures.images(self.tensor)
+        from diffloom.pictures import images  # with it comes PIL, which tensors do without
+
+        return images(self.tensor)
 
     def grid(self, *, columns: int | None = None) -> Image:
         """All samples on one sheet; tiny pictures are enlarged to at least 64 pixels without smoothing."""
-        return pictures.grid(self.images, columns=columns, tile_px=64)
+        from diffloom.pictures import grid
+
+        return grid(self.images, columns=columns, tile_px=64)
 
     def recipe_of(self, index: int) -> dict[str, Any]:
         """The recipe of one sample."""

@@ -9,9 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from diffloom import drawing
 from diffloom.assembled import Assembled
-from diffloom.drawing import Collecting, Share, collection_at
-from diffloom.drawing.batch_size import suited_batch_size
 from diffloom.drawing.fitting import arrived, decoding, drawn, walking
 from diffloom.inference import Precision
 from diffloom.inversion import Inversion, require_pictures
@@ -106,7 +105,7 @@ class Pipeline(Assembled):
         available; a batch that proves too large comes in parts. What is wrong is told before the first is drawn.
         """
         plan = Request.of(asked, count=n).plan(self)
-        size = batch_size or suited_batch_size(plan)
+        size = batch_size or drawing.suited_batch_size(plan)
         parts = drawn(plan, walking=walking(size), decoding=decoding(), on_step=on_step)
         return (Output(tensor=images_BCHW, recipe=part.recipe) for part, images_BCHW in parts)
 
@@ -116,7 +115,7 @@ class Pipeline(Assembled):
         *,
         n: int | None = None,
         batch_size: int | None = None,
-        share: Share | None = None,
+        share: drawing.Share | None = None,
         on_step: Any = None,
         on_images: Callable[[int, bool], object] | None = None,
         stop: Callable[[], bool] = lambda: False,
@@ -131,11 +130,11 @@ class Pipeline(Assembled):
         DiffloomError, also for a target that was begun with other arguments.
         """
         plan = Request.of(asked, count=n).plan(self)
-        return Collecting(
+        return drawing.Collecting(
             plan=plan,
-            collection=collection_at(Path(target)),
-            batch_size=batch_size or suited_batch_size(plan),
-            share=share or Share.here(),
+            collection=drawing.collection_at(Path(target)),
+            batch_size=batch_size or drawing.suited_batch_size(plan),
+            share=share or drawing.Share.here(),
             on_step=on_step,
             on_images=on_images,
             stop=stop,

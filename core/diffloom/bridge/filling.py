@@ -10,7 +10,6 @@ from torch import nn
 from diffloom.bridge.accounting import fill, require_fit
 from diffloom.bridge.contract import AmbiguousError, Bridge, Foreign
 from diffloom.bridge.habits import require_same_habits
-from diffloom.bridge.model import components_of, weighted_parts
 from diffloom.bridge.native import is_native, native_parts, open_native
 from diffloom.bridge.networks import Network, networks_of
 from diffloom.bridge.pieces import Answers
@@ -22,6 +21,7 @@ from diffloom.config import Document
 from diffloom.errors import CheckpointError
 from diffloom.kinds import Component, Section
 from diffloom.registry import Registry
+from diffloom.weighted_parts import components_of, weighted_parts
 
 
 def fill_weighted(

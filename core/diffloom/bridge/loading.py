@@ -13,7 +13,7 @@ from diffloom import config
 from diffloom.assembly import assemble
 from diffloom.bridge.accounting import fill
 from diffloom.bridge.empty import empty_weights
-from diffloom.bridge.model import ForeignModel, components_of, weighted_parts
+from diffloom.bridge.model import ForeignModel
 from diffloom.bridge.native import native_parts, open_native
 from diffloom.bridge.networks import networks_of
 from diffloom.bridge.pieces import KINDS, Answers
@@ -24,6 +24,7 @@ from diffloom.config import Document
 from diffloom.errors import CheckpointError
 from diffloom.pipeline import Pipeline
 from diffloom.registry import Registry
+from diffloom.weighted_parts import components_of, weighted_parts
 
 
 def assembled(model: ForeignModel, registry: Registry, overrides: Sequence[str] = ()) -> Pipeline:

@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from diffloom.bridge.pieces import Known
-from diffloom.config import Document
-from diffloom.config.choice import AnyDocument
-from diffloom.kinds import Component, Section
 
 
 @dataclass(frozen=True)
@@ -43,19 +38,3 @@ class ForeignModel:
         """All that was concluded, one line each."""
         networks = (line for known in self.networks.values() for line in known.told)
         return (f"layout: {self.layout}", *self.told, *networks)
-
-
-def weighted_parts(component: Component, module: nn.Module) -> list[tuple[Section, nn.Module]]:
-    """The parts of a component that have weights of their own, each with the module that it built."""
-    return list(component.weighted(module))
-
-
-def components_of(document: AnyDocument) -> dict[str, Component]:
-    """The components of a document that may have weights, by their path in it and in the built module."""
-    if not isinstance(document, Document):
-        return {"space": document.space}
-    return {
-        "space": document.space,
-        **{f"conditioners.{key}": part for key, part in document.conditioners.items()},
-        "backbone": document.backbone,
-    }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from diffloom import config
 from diffloom.assembly import assemble
 from diffloom.bridge.empty import empty_weights
-from diffloom.bridge.model import Seat, components_of, weighted_parts
+from diffloom.bridge.model import Seat
 from diffloom.checkpoint import Checkpoint, open_checkpoint
 from diffloom.checkpoint.header import KEY, is_sharded
 from diffloom.checkpoint.stored import PICKLE_SUFFIXES, is_pickle, read_stored
@@ -19,6 +19,7 @@ from diffloom.config import Document
 from diffloom.config.choice import AnyDocument
 from diffloom.registry import Registry
 from diffloom.training.run_folder import RunFolder, checkpoint_of
+from diffloom.weighted_parts import components_of, weighted_parts
 
 FOREIGN = {".json", ".safetensors", *PICKLE_SUFFIXES}
 """What the folders of other programs have in them."""

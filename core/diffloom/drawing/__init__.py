@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from diffloom.drawing.batch_size import suited_batch_size
     from diffloom.drawing.collecting import Collecting, Collection, collection_at
     from diffloom.drawing.share import Share
 
-__all__ = ["Collecting", "Collection", "Share", "collection_at"]
+__all__ = ["Collecting", "Collection", "Share", "collection_at", "suited_batch_size"]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submod_attrs={"collecting": ["Collecting", "Collection", "collection_at"], "share": ["Share"]},
+    submod_attrs={
+        "batch_size": ["suited_batch_size"],
+        "collecting": ["Collecting", "Collection", "collection_at"],
+        "share": ["Share"],
+    },
 )

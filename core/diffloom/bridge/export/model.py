@@ -14,7 +14,7 @@ from diffloom.assembly import assemble
 from diffloom.bridge.accounting import theirs_of
 from diffloom.bridge.contract import Bridge, Inferred
 from diffloom.bridge.empty import empty_weights
-from diffloom.bridge.model import Seat, components_of, weighted_parts
+from diffloom.bridge.model import Seat
 from diffloom.bridge.native import open_native
 from diffloom.checkpoint import adopt_strict
 from diffloom.config import Document
@@ -23,6 +23,7 @@ from diffloom.errors import CheckpointError
 from diffloom.kinds import Component
 from diffloom.pipeline import Pipeline
 from diffloom.registry import Registry
+from diffloom.weighted_parts import components_of, weighted_parts
 
 
 @dataclass(frozen=True)
