@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from diffloom import Pipeline
 from diffloom.kinds import DataInfo, Example
 from diffloom.pictures import read_recipe
+from diffloom.planning.live_bytes import LiveBytes
+from diffloom.process import Step
 from diffloom.training import Trained
 from diffloom.training.previews import FEWEST, MOST, Previews
 
@@ -86,3 +91,32 @@ def test_drawing_again_draws_the_same(small_model: Pipeline) -> None:
     shown = Previews(small_model, examples, seed=0)
     one, other = (shown.draw(lambda step: None)[0] for _ in range(2))
     assert one.tobytes() == other.tobytes()
+
+
+class _EnoughError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_drew_them_leaves_no_memory_behind(small_model: Pipeline, *, ends: bool) -> None:
+    """Byte for byte, also where drawing is cancelled. That a copy was there meanwhile is seen on the way."""
+    shown = Previews(small_model, cast(Any, Captioned(10)), seed=0)
+    live, meanwhile = LiveBytes(torch.device("cpu")), list[int]()
+
+    def on_step(step: Step) -> None:
+        meanwhile.append(live.live_bytes)
+        if ends:
+            raise _EnoughError
+
+    weights = sum(weight.nbytes for weight in small_model.module.parameters())
+    live.name("weights", [*small_model.module.parameters(), *small_model.module.buffers()])
+    with live:
+        shown.draw(lambda step: None)  # meets the schedule's tables
+        small_model.forget_ready()
+        before = live.live_bytes
+        with pytest.raises(_EnoughError) if ends else nullcontext():
+            shown.draw(on_step)
+        gc.collect()
+        after = live.live_bytes
+    assert meanwhile[0] > before + weights / 2
+    assert after == before

@@ -56,7 +56,14 @@ class Previews:
         return readable(self.examples, index, seed=self.seed, purpose="preview").conditions
 
     def draw(self, on_step: Callable[[Step], None]) -> tuple[Image, dict[str, Any]]:
-        """Draw with the configuration's `sampling`. Returns a sheet, a row for each round, and its recipe."""
+        """Draw with the configuration's `sampling`. Returns a sheet, a row for each round, and its recipe.
+
+        The copy that drew is forgotten, also where `on_step` ended it: weights change before it is of use again, and
+        training needs the memory.
+        """
         conditions: dict[str, Any] = self.conditions
-        output = self.pipeline.sample(n=self.count, seed=self.seed, on_step=on_step, **conditions)
+        try:
+            output = self.pipeline.sample(n=self.count, seed=self.seed, on_step=on_step, **conditions)
+        finally:
+            self.pipeline.forget_ready()
         return output.grid(columns=self.columns if 1 < self.columns <= FEWEST else None), output.recipe
