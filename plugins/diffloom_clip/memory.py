@@ -38,6 +38,11 @@ class PromptMemory:
     def _are_of(self, weights: Sequence[Tensor]) -> bool:
         """Whether these are the weights of what is kept: the same memory, not written to since."""
         return len(weights) == len(self._weights) and all(
-            now.data_ptr() == then.data_ptr() and now.dtype == then.dtype and now._version == version
+            _place(now) == _place(then) and now.dtype == then.dtype and now._version == version
             for now, (then, version) in zip(weights, self._weights, strict=True)
         )
+
+
+def _place(weight: Tensor) -> tuple[object, object]:
+    """Where it lies, which a plan's weights do as well, though they have no memory."""
+    return weight.untyped_storage()._cdata, weight.storage_offset()

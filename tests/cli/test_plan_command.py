@@ -12,6 +12,8 @@ import diffloom
 from diffloom import config
 from diffloom.plugins import load_registry
 
+pytestmark = pytest.mark.filterwarnings("error:Accessing the data pointer of FakeTensor")
+"""Which torch says of whoever asks where weights lie that lie nowhere."""
 Invoke = Callable[..., Result]
 TITLES = ["In short", "Weights", "Training", "Memory of training, on cpu", "Sampling, 1 image", "Disk"]
 

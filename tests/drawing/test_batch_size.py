@@ -8,7 +8,7 @@ from diffloom import Pipeline
 from diffloom.drawing import batch_size
 from diffloom.drawing.batch_size import BYTES_OF_A_PIXEL, SHARE, available_bytes, suited_batch_size
 from diffloom.planning.batch import bytes_of_batches
-from diffloom.planning.hollow import Hollow, lying_nowhere
+from diffloom.planning.hollow import Hollow
 from diffloom.planning.live_bytes import LiveBytes
 from diffloom.planning.model import hollow_pipeline
 from diffloom.planning.rehearsal import tensors_of
@@ -27,8 +27,7 @@ def planned(pipe: Pipeline, count: int) -> int:
     model = hollow_pipeline(pipe.document, hollow, registry=pipe.registry)
     live = LiveBytes(hollow.device)
     live.name("weights", tensors_of(model.module))
-    with lying_nowhere():
-        memory = walked(model, count=count, conditions={"label": 3}, live=live).memory
+    memory = walked(model, count=count, conditions={"label": 3}, live=live).memory
     return sum(size for kind, size in memory.items() if kind != "weights")
 
 

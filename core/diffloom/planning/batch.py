@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffloom.planning.hollow import Hollow, lying_nowhere
+from diffloom.planning.hollow import Hollow
 from diffloom.planning.live_bytes import LiveBytes
 from diffloom.planning.model import hollow_pipeline
 from diffloom.planning.rehearsal import tensors_of
@@ -27,6 +27,5 @@ def bytes_of_batches(plan: SamplingPlan) -> tuple[int, int]:
         memory = walked(model, count=count, conditions=conditions, live=live).memory
         return sum(size for kind, size in memory.items() if kind != "weights")
 
-    with lying_nowhere():
-        one, two = beside_weights(1), beside_weights(2)
+    one, two = beside_weights(1), beside_weights(2)
     return max(0, 2 * one - two), two - one

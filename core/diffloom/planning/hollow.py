@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,14 +54,6 @@ class Hollow:
         assert isinstance(layer, Dropout)
         if layer.keys_B is not None:
             layer.keys_B = self._mode.from_tensor(layer.keys_B)
-
-
-@contextmanager
-def lying_nowhere() -> Iterator[None]:
-    """While entered, a part may ask where its weights lie, to see whether they changed; hollow ones lie nowhere."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
-        yield
 
 
 class Answers(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's metaclass hook is untyped

@@ -18,7 +18,7 @@ from diffloom.kinds import TrainableCodec
 from diffloom.pipeline import Pipeline
 from diffloom.planning.disk import disk
 from diffloom.planning.figures import PartSize, Plan, SamplingPlan, TrainingPlan
-from diffloom.planning.hollow import Hollow, lying_nowhere
+from diffloom.planning.hollow import Hollow
 from diffloom.planning.live_bytes import LiveBytes
 from diffloom.planning.model import Opened, hollow_autoencoder, hollow_pipeline, hollow_task
 from diffloom.planning.network import Network, observed
@@ -41,13 +41,12 @@ def plan(
     training would, but for data that cannot be opened: what depends on them is then told as unknown.
     """
     opened = Opened.of(document)
-    with lying_nowhere():
-        try:
-            return _Planning(opened, count, registry, Hollow(usable_device(device))).plan()
-        except ValueError as error:
-            if not opened.fault:
-                raise
-            raise DataError(opened.fault) from error  # parts that learn from the data are nothing without
+    try:
+        return _Planning(opened, count, registry, Hollow(usable_device(device))).plan()
+    except ValueError as error:
+        if not opened.fault:
+            raise
+        raise DataError(opened.fault) from error  # parts that learn from the data are nothing without
 
 
 @dataclass

@@ -176,7 +176,6 @@ def held(call: Callable[[], Any], weights: Collection[Tensor]) -> int:
     return live.peak_bytes - known
 
 
-@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 def test_a_picture_of_512_pixels_takes_a_third_of_diffusers_memory() -> None:
     """Stable Diffusion's decoder, computed without numbers: bytes and operations beside diffusers' own."""
     with FakeTensorMode(allow_non_fake_inputs=True):
