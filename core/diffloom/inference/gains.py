@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -113,6 +114,7 @@ def _seconds_of(layer: nn.Module, x: Tensor) -> Callable[[], float]:
     return seconds
 
 
+@cache
 def _name(device: torch.device) -> str:
     """What the device is."""
     if device.type == "cuda":

@@ -13,6 +13,7 @@ from diffloom.nn.dropout import Dropout
 from diffloom.nn.initial import zeroed
 from diffloom.nn.ready_blocks import ReadyResidualBlock, ReadyScaleShiftResidualBlock
 from diffloom.nn.signal import Signal
+from diffloom.nn.trained_conv import convolved
 
 
 class ResidualBlock(Block):
@@ -55,9 +56,9 @@ class ResidualBlock(Block):
         h_BCHW = functional.silu(self.norm1(x_BCHW))
         if self.resize is not None:
             h_BCHW, x_BCHW = self.resize(h_BCHW), self.resize(x_BCHW)
-        h_BCHW = self.conv1(h_BCHW)
+        h_BCHW = convolved(h_BCHW, self.conv1)
         h_BCHW = functional.silu(self.embed(h_BCHW, signal))
-        h_BCHW = self.conv2(self.dropout(h_BCHW))
+        h_BCHW = convolved(self.dropout(h_BCHW), self.conv2)
         out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW
         return out_BCHW
 

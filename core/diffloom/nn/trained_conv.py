@@ -1,0 +1,111 @@
+"""3×3 convolutions while they train, all three products of each by Winograd's way (`diffloom.nn.winograd`).
+
+The gradient of the input is such a convolution too, with the kernel turned about its middle; that of the kernel is
+`diffloom.nn.winograd_slope`.
+
+Legend: B batch, I channels in, O channels out, H height, W width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffloom.nn.winograd import WORTHWHILE, convolved_in_bands, winograd_pays
+from diffloom.nn.winograd_slope import weight_slope
+from diffloom.nn.winograd_taps import kernels, turned_kernels
+
+PLACE = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+"""Of the kernel, as torch's operator is told: stride, padding, dilation, not transposed, no rows more, one group."""
+
+
+def convolved(x_BIHW: Tensor, conv: nn.Conv2d) -> Tensor:
+    """`conv(x)`, in a step of training by Winograd's way where that pays: the same and its gradients, to rounding."""
+    if not trains_by_winograd(conv, x_BIHW):
+        plain_BOHW: Tensor = conv(x_BIHW)
+        return plain_BOHW
+    out_BOHW: Tensor = Convolution.apply(x_BIHW, conv.weight, conv.bias)  # type: ignore[no-untyped-call]
+    return out_BOHW
+
+
+def trains_by_winograd(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
+    """Whether this is the moment for it: where `trains_exactly`, on even pictures with enough to multiply, where
+    Winograd's way was measured to be faster (`winograd_pays`)."""
+    height, width = x_BIHW.shape[2:]
+    return (
+        trains_exactly(conv, x_BIHW)
+        and not (height % 2 or width % 2)
+        and x_BIHW.numel() * conv.out_channels >= 4 * WORTHWHILE
+        and x_BIHW.is_contiguous(memory_format=torch.channels_last)
+        and winograd_pays(conv)
+    )
+
+
+def trains_exactly(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
+    """Whether a convolution may be computed in another way because this is a step of training in float32 on a CPU.
+
+    Not where somebody listens to its calls or has made it another one, where torch compiles or transforms functions,
+    and where the weights are no plain tensors.
+    """
+    from diffloom.inference.observed import has_hooks, own_methods
+
+    return (
+        not torch.compiler.is_compiling()
+        and type(conv) is nn.Conv2d
+        and conv.training
+        and torch.is_grad_enabled()
+        and type(conv.weight) is nn.Parameter
+        and conv.weight.requires_grad
+        and x_BIHW.device.type == conv.weight.device.type == "cpu"
+        and x_BIHW.dtype == conv.weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()
+        and not (has_hooks(conv) or own_methods(conv))
+    )
+
+
+class Convolution(torch.autograd.Function):
+    """(B, I, H, W), (O, I, 3, 3), (O) or None → (B, O, H, W): of stride 1 and padding 1, height and width even.
+
+    It keeps what torch's keeps. A gradient of its gradient is torch's.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_BIHW: Tensor, weight_OI33: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x_BIHW, weight_OI33)
+        ctx.save_for_forward(x_BIHW, weight_OI33)
+        ctx.has_bias = bias_O is not None
+        pixels = x_BIHW[:, 0].numel()
+        return convolved_in_bands(x_BIHW, kernels(weight_OI33, squares=pixels // 4), bias_O)
+
+    @staticmethod
+    def backward(ctx: Any, slope_BOHW: Tensor) -> tuple[Tensor | None, ...]:
+        x_BIHW, weight_OI33 = ctx.saved_tensors
+        wants = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            wanted = [wants[0], wants[1], ctx.has_bias and wants[2]]
+            sizes = [len(weight_OI33)] if ctx.has_bias else None
+            found: tuple[Tensor | None, ...] = torch.ops.aten.convolution_backward(
+                slope_BOHW, x_BIHW, weight_OI33, sizes, *PLACE, wanted
+            )
+            return found
+        return (
+            convolved_in_bands(slope_BOHW, turned_kernels(weight_OI33)) if wants[0] else None,
+            weight_slope(x_BIHW, slope_BOHW) if wants[1] else None,
+            slope_BOHW.sum((0, 2, 3)) if ctx.has_bias and wants[2] else None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        """What a change of the arguments changes, to first order."""
+        x_BIHW, weight_OI33 = ctx.saved_tensors
+        x, weight, bias_O = tangents
+        out_BOHW = torch.zeros((), dtype=x_BIHW.dtype)
+        if x is not None:
+            out_BOHW = out_BOHW + functional.conv2d(x, weight_OI33, padding=1)
+        if weight is not None:
+            out_BOHW = out_BOHW + functional.conv2d(x_BIHW, weight, padding=1)
+        return out_BOHW if bias_O is None else out_BOHW + bias_O[:, None, None]

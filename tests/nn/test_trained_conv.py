@@ -1,0 +1,308 @@
+"""Oracle: torch's convolution and its gradients, in float64; torch's count of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from diffloom.inference import gains
+from diffloom.nn import ResidualBlock, Signal, trained_conv, winograd, winograd_taps
+from diffloom.nn.trained_conv import Convolution, convolved, trains_by_winograd
+
+quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few pixels of few channels are convolved so too, and in bands of a few rows; no time is measured."""
+    monkeypatch.setattr(winograd, "CACHED_BYTES", 4000)
+    monkeypatch.setattr(winograd, "CHANNELS", 8)
+    monkeypatch.setattr(trained_conv, "WORTHWHILE", 0)
+    monkeypatch.setattr(gains, "gains", lambda device: gains.Gains(1.0, 1.0, 2.0))
+
+
+def plain(x_BIHW: Tensor, weight_OI33: Tensor, bias_O: Tensor | None) -> Tensor:
+    return functional.conv2d(x_BIHW, weight_OI33, bias_O, padding=1)
+
+
+def ours(*given: Tensor | None) -> Tensor:
+    out_BOHW: Tensor = Convolution.apply(*given)  # type: ignore[no-untyped-call]
+    return out_BOHW
+
+
+def given_tensors(
+    shape: tuple[int, int, int, int], outer: int, dtype: torch.dtype, *, bias: bool = True, seed: int = 0
+) -> list[Tensor | None]:
+    """A picture of that shape pixel by pixel, a kernel and a bias, that all want gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = (shape, (outer, shape[1], 3, 3), (outer,))
+    x, weight, shift = (torch.randn(size, generator=generator, dtype=dtype) for size in sizes)
+    x = x.to(memory_format=torch.channels_last)
+    return [x.requires_grad_(), weight.requires_grad_(), shift.requires_grad_() if bias else None]
+
+
+def grown(
+    convolution: Callable[..., Tensor], tensors: list[Tensor | None], layout: torch.memory_format
+) -> list[Tensor]:
+    """The output, and the gradients of an uneven sum of it that arrive in that layout."""
+    leaves = [None if tensor is None else tensor.detach().requires_grad_() for tensor in tensors]
+    out = convolution(*leaves)
+    slope = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    out.backward(slope.to(out.dtype).to(memory_format=layout))
+    found = [leaf.grad for leaf in leaves if leaf is not None]
+    assert all(grad is not None for grad in found)
+    return [out.detach(), *(grad for grad in found if grad is not None)]
+
+
+@given(
+    sides=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    batch=st.integers(1, 3),
+    channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    bias=st.booleans(),
+    layout=st.sampled_from(LAYOUTS),
+    many=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+@quick
+def test_the_same_and_the_same_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    sides: tuple[int, int],
+    batch: int,
+    channels: tuple[int, int],
+    bias: bool,
+    layout: torch.memory_format,
+    many: bool,
+    seed: int,
+) -> None:
+    """Sums of at most 200 products of numbers of about 1: float64 leaves 1e-13 of them."""
+    monkeypatch.setattr(winograd_taps, "MANY", 0 if many else 10**6)
+    shape = (batch, channels[0], 2 * sides[0], 2 * sides[1])
+    tensors = given_tensors(shape, channels[1], torch.float64, bias=bias, seed=seed)
+    for one, other in zip(grown(ours, tensors, layout), grown(plain, tensors, layout), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+def test_float32_is_about_as_near_to_the_truth_as_torch() -> None:
+    """The output and the gradients of input and bias are nearer. The sums that a tap's gradient is made of each round,
+    to four times torch's error at most."""
+    exact, tensors = (given_tensors((4, 96, 16, 16), 64, dtype) for dtype in (torch.float64, torch.float32))
+    tensors = [None if t is None else t.detach().float() for t in exact]
+    truth = grown(plain, exact, torch.channels_last)
+    errors = [
+        [
+            float((a - b).abs().max())
+            for a, b in zip(grown(way, tensors, torch.channels_last), truth, strict=True)
+        ]
+        for way in (ours, plain)
+    ]
+    for own, torchs, most in zip(*errors, (1.5, 1.5, 4.0, 1.5), strict=True):
+        assert own < most * torchs
+
+
+def test_gradients_of_gradients_and_forward_derivatives() -> None:
+    """Against finite differences."""
+    tensors = given_tensors((1, 2, 2, 4), 2, torch.float64)
+    assert torch.autograd.gradcheck(ours, tensors, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(ours, tensors)
+
+
+def test_only_what_is_wanted_is_computed() -> None:
+    """A kernel that does not learn, and a picture that needs no gradient, as the first layer's."""
+    x, weight, bias = given_tensors((2, 3, 4, 4), 2, torch.float64)
+    for leaves in (
+        [x, weight.detach(), None],
+        [x.detach(), weight, None],
+        [x.detach(), weight.detach(), bias],
+    ):
+        wanted = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
+        for one, other in zip(
+            *(torch.autograd.grad(way(*leaves).square().sum(), wanted) for way in (ours, plain)), strict=True
+        ):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+def test_a_step_multiplies_four_ninths() -> None:
+    """Forward and for both gradients, beside making the sums of taps twice and going back through them once."""
+    (batch, inner, height, width), outer = shape, _ = (2, 6, 8, 8), 4
+    tensors = given_tensors(shape, outer, torch.float32)
+    counts = []
+    for way in (ours, plain):
+        with FlopCounterMode(display=False) as counter:
+            grown(way, tensors, torch.channels_last)
+        counts.append(counter.get_total_flops())
+    assert counts[1] == 3 * 2 * 9 * batch * inner * outer * height * width
+    assert 9 * (counts[0] - 3 * 2 * 16 * 9 * inner * outer) == 4 * counts[1]
+
+
+def test_it_keeps_what_torch_keeps() -> None:
+    """The picture and the kernel, and nothing of its own."""
+    x, weight, bias = given_tensors((2, 4, 8, 8), 4, torch.float32)
+    kept: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()) or t, lambda t: t):
+        ours(x, weight, bias)
+    assert sorted(kept) == sorted([x.data_ptr(), weight.data_ptr()])
+
+
+@pytest.fixture
+def block() -> ResidualBlock:
+    torch.manual_seed(0)
+    made = ResidualBlock(in_channels=16, out_channels=8, emb_width=4, norm_groups=4)
+    nn.init.normal_(made.conv2.weight, std=0.2)
+    return made
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """The convolutions that were computed by Winograd's way."""
+    seen: list[nn.Module] = []
+
+    def asked(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
+        does = trains_by_winograd(conv, x_BIHW)
+        seen.extend([conv] if does else [])
+        return does
+
+    monkeypatch.setattr(trained_conv, "trains_by_winograd", asked)
+    return seen
+
+
+def picture(batch: int = 4) -> Tensor:
+    """It wants a gradient too: without one torch's group norm ends the process where pixels lie one by one."""
+    generator = torch.Generator().manual_seed(batch)
+    x = torch.randn(batch, 16, 8, 8, generator=generator)
+    return x.to(memory_format=torch.channels_last).requires_grad_()
+
+
+def gradients(block: nn.Module, x: Tensor) -> list[Tensor]:
+    """Of the sum of the squares of what a block makes of pictures."""
+    block.zero_grad()
+    block(x, Signal(emb_BE=torch.ones(len(x), 4, dtype=x.dtype))).square().sum().backward()
+    found = [weight.grad.clone() for weight in block.parameters() if weight.grad is not None]
+    assert len(found) == len(list(block.parameters()))
+    return found
+
+
+def require_close(ones: list[Tensor], others: list[Tensor]) -> None:
+    """To float32's rounding of sums of some thousand products, many of which cancel."""
+    for one, other in zip(ones, others, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
+
+
+def test_residual_blocks_train_so(block: ResidualBlock, taken: list[nn.Module]) -> None:
+    found = gradients(block, picture())
+    assert taken == [block.conv1, block.conv2]
+    require_close(found, [grad.float() for grad in gradients(block.double(), picture().double())])
+    assert len(taken) == 2
+    assert all(map(torch.equal, gradients(block.float(), picture()), found))  # to the last bit, each time
+
+
+def test_passes_add_up_to_the_batch(block: ResidualBlock) -> None:
+    """A step is the same however it is divided, but for the order of its sums."""
+    x = picture()
+    parts = [gradients(block, part) for part in x.split([1, 3])]
+    require_close([a + b for a, b in zip(*parts, strict=True)], gradients(block, x))
+
+
+def test_recomputed_blocks_give_the_same_bits(block: ResidualBlock, taken: list[nn.Module]) -> None:
+    expected = gradients(block, picture())
+    block.recomputed = True
+    assert all(map(torch.equal, gradients(block, picture()), expected))
+    assert taken == [block.conv1, block.conv2] * 3
+
+
+def test_compiled_blocks_are_torch_s_own(block: ResidualBlock, taken: list[nn.Module]) -> None:
+    """One graph, with torch's convolutions, of which its compiler makes something."""
+    expected = gradients(block, picture())
+    taken.clear()
+    called: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, example: Any) -> Any:
+        called.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
+        return graph
+
+    found = gradients(torch.compile(block, backend=backend, fullgraph=True), picture())
+    torch._dynamo.reset()
+    assert sum("conv2d" in name for name in called) == 3
+    assert not taken
+    require_close(found, expected)
+
+
+def test_functions_of_functions_are_torch_s_own(block: ResidualBlock, taken: list[nn.Module]) -> None:
+    """Gradients of each example by themselves, which are computed by transforming the step."""
+    x, weights = picture(2), dict(block.named_parameters())
+
+    def loss(weights: dict[str, Tensor], x_CHW: Tensor) -> Tensor:
+        signal = Signal(emb_BE=torch.ones(1, 4))
+        return torch.func.functional_call(block, weights, (x_CHW[None], signal)).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(weights, x)
+    assert not taken
+    require_close([each[name].sum(0) for name in weights], gradients(block, x))
+
+
+def test_elsewhere_it_is_computed_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples, autocast, frozen weights, other layouts and sizes, a convolution that somebody listens to."""
+    conv, x = nn.Conv2d(16, 8, 3, padding=1), picture()
+    assert trains_by_winograd(conv, x)
+    assert not trains_by_winograd(conv, x[:, :, 1:].contiguous(memory_format=torch.channels_last))
+    assert not trains_by_winograd(conv, x.contiguous())
+    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1, stride=2), x)
+    assert not trains_by_winograd(nn.Conv2d(16, 8, 1), x)
+    assert not trains_by_winograd(nn.Conv2d(16, 4, 3, padding=1), x)
+    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1).requires_grad_(False), x)
+    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1).eval(), x)
+    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1).double(), x.double())
+    with torch.no_grad():
+        assert not trains_by_winograd(conv, x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not trains_by_winograd(conv, x)
+    listened = nn.Conv2d(16, 8, 3, padding=1)
+    calls: list[nn.Module] = []
+    listened.register_forward_hook(lambda module, *_: calls.append(module))
+    convolved(x, listened)
+    assert calls == [listened]
+    monkeypatch.setattr(trained_conv, "WORTHWHILE", 2**30)
+    assert not trains_by_winograd(conv, x)
+    monkeypatch.setattr(trained_conv, "WORTHWHILE", 0)
+    monkeypatch.setattr(gains, "gains", lambda device: gains.Gains(1.0, 1.0, 1.0))
+    assert not trains_by_winograd(conv, x)
+
+
+@pytest.fixture
+def _group() -> Iterator[None]:
+    """One process as a group of its own."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("_group")
+def test_shares_of_weights(block: ResidualBlock, taken: list[nn.Module]) -> None:
+    """FSDP2 frees the gathered weights after the forward pass, and gathers them again for the gradients."""
+    expected = gradients(block, picture())
+    fully_shard(block, mesh=init_device_mesh("cpu", (1,)))
+    taken.clear()
+    found = [grad.full_tensor() for grad in gradients(block, picture())]  # type: ignore[attr-defined]
+    assert taken == [block.conv1, block.conv2]
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.usefixtures("_group")
+def test_data_parallel(block: ResidualBlock, taken: list[nn.Module]) -> None:
+    expected = gradients(block, picture())
+    taken.clear()
+    wrapped = nn.parallel.DistributedDataParallel(block, gradient_as_bucket_view=True)
+    assert all(map(torch.equal, gradients(wrapped, picture()), expected))
+    assert taken == [block.conv1, block.conv2]
