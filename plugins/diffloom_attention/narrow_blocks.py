@@ -90,8 +90,9 @@ class NarrowBlocks:
     def result(self) -> tuple[Tensor, Tensor]:
         """After all are computed: (B, N, L, D), and the sums of the exponentials of every picture."""
         batch, parts, heads, channels, Q = self.mixed_BPNCQ.shape
-        mixed_BPQNC = self.mixed_BPNCQ.permute(0, 1, 4, 2, 3)
-        out_BPQND = mixed_BPQNC.new_empty((batch, parts, Q, heads, channels - 1), dtype=self.dtype)
-        torch.div(mixed_BPQNC[..., :-1], mixed_BPQNC[..., -1:], out=out_BPQND)
+        mixed_BPNDQ, total_BPN1Q = self.mixed_BPNCQ[:, :, :, :-1], self.mixed_BPNCQ[:, :, :, -1:]
+        mixed_BPNDQ.div_(total_BPN1Q)  # before they are laid out anew: where both are read in order
+        out_BPQND = mixed_BPNDQ.new_empty((batch, parts, Q, heads, channels - 1), dtype=self.dtype)
+        out_BPQND.copy_(mixed_BPNDQ.permute(0, 1, 4, 2, 3))
         out_BLND = out_BPQND.flatten(1, 2)[:, : self.queries].contiguous()  # as the next projection reads it
-        return out_BLND.transpose(1, 2), self.mixed_BPNCQ[:, :, :, -1].flatten(1)
+        return out_BLND.transpose(1, 2), total_BPN1Q.flatten(1)

@@ -34,9 +34,13 @@ class TokenAttention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x_BLC: Tensor) -> Tensor:
-        q_BNLD, k_BNLD, v_BNLD = split_heads(self.qkv(x_BLC), parts=3, heads=self.heads)
-        out_BLC: Tensor = self.out(self.kernel(q_BNLD, k_BNLD, v_BNLD).transpose(1, 2).flatten(2))
+        out_BLC: Tensor = self.out(self.mixed(x_BLC))
         return out_BLC
+
+    def mixed(self, x_BLC: Tensor) -> Tensor:
+        """What the heads see, side by side, before the last projection."""
+        q_BNLD, k_BNLD, v_BNLD = split_heads(self.qkv(x_BLC), parts=3, heads=self.heads)
+        return self.kernel(q_BNLD, k_BNLD, v_BNLD).transpose(1, 2).flatten(2)
 
 
 class CrossAttention(nn.Module):
@@ -70,6 +74,11 @@ class CrossAttention(nn.Module):
         return tuple(part_BNMD.contiguous() for part_BNMD in parts)
 
     def forward(self, x_BLC: Tensor, condition: Condition) -> Tensor:
+        out_BLC: Tensor = self.out(self.mixed(x_BLC, condition))
+        return out_BLC
+
+    def mixed(self, x_BLC: Tensor, condition: Condition) -> Tensor:
+        """What the heads see, side by side, before the last projection."""
         assert condition.tokens_BLD is not None, "cross-attention without tokens"
         if self in condition.memory:
             k_BNMD, v_BNMD = condition.memory[self]
@@ -77,9 +86,7 @@ class CrossAttention(nn.Module):
             k_BNMD, v_BNMD = split_heads(self.kv(condition.tokens_BLD), parts=2, heads=self.heads)
         (q_BNLD,) = split_heads(self.q(x_BLC), parts=1, heads=self.heads)
         mask_BNLM = None if condition.mask_BL is None else condition.mask_BL[:, None, None, :]
-        mixed_BNLD = self.kernel(q_BNLD, k_BNMD, v_BNMD, mask_BNLM=mask_BNLM)
-        out_BLC: Tensor = self.out(mixed_BNLD.transpose(1, 2).flatten(2))
-        return out_BLC
+        return self.kernel(q_BNLD, k_BNMD, v_BNMD, mask_BNLM=mask_BNLM).transpose(1, 2).flatten(2)
 
 
 def split_heads(fused_BLX: Tensor, *, parts: int, heads: int) -> tuple[Tensor, ...]:

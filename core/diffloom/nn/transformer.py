@@ -12,7 +12,7 @@ from diffloom.nn.attention import AttentionKernel, torch_attention
 from diffloom.nn.block import Block
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
-from diffloom.nn.ready_transformer import ReadySpatialTransformer
+from diffloom.nn.ready_transformer import ready_transformer
 from diffloom.nn.signal import Signal
 from diffloom.nn.token_attention import CrossAttention, TokenAttention
 
@@ -107,7 +107,7 @@ class SpatialTransformer(nn.Module):
 
     def for_inference(self) -> nn.Module:
         """The same transformer for samples; one of another class keeps its own form."""
-        return ReadySpatialTransformer(self) if type(self) is SpatialTransformer else self
+        return ready_transformer(self) if type(self) is SpatialTransformer else self
 
 
 def _projection(projection: Projection, channels: int) -> nn.Conv2d | nn.Linear:
