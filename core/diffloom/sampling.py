@@ -29,6 +29,7 @@ from diffloom.process import (
     KeyedNoise,
     Level,
     Model,
+    Questions,
     Steered,
     Step,
     clipped,
@@ -95,16 +96,24 @@ class SamplingPlan:
         return guidance.build() if self.is_conditional or not guidance.compares else None
 
     @property
-    @torch.no_grad()
+    def questions(self) -> Questions:
+        """What the network will be asked at the levels of a walk."""
+        return Questions(self.pipeline.prediction, self.pipeline.levels(self.section))
+
+    @property
     def denoise(self) -> Callable[[Tensor, Level], Denoised]:
         """Network, prediction, guidance, corrections, clipping: in this order, so that the guided x₀ is clipped.
 
         A new one for each walk, as guidance may remember what it saw.
         """
+        return self._denoise(self.questions)
+
+    @torch.no_grad()
+    def _denoise(self, questions: Questions) -> Callable[[Tensor, Level], Denoised]:
         pipeline, guide = self.pipeline, self.guide
         aims = self._aims(compares=guide is not None)
-        ready, levels = pipeline.ready(self.section), pipeline.levels(self.section)
-        times = tuple(level.t for level in levels if not level.is_clean)
+        ready = pipeline.ready(self.section)
+        times = tuple(question.t for question in questions.values())
         network = WalkNetwork(
             ready,
             times=times,
@@ -115,7 +124,7 @@ class SamplingPlan:
             network,
             pipeline.prediction,
             learned_variance=pipeline.document.variance.learned,
-            levels=levels,
+            questions=questions,
         )
 
         @torch.no_grad()
@@ -177,12 +186,13 @@ class SamplingPlan:
         """What the sampler is given."""
         pipeline = self.pipeline
         shape, device = pipeline.document.space_info.shape, pipeline.device
+        questions = self.questions
         return Course(
             levels=pipeline.levels(self.section),
-            denoise=self.denoise,
+            denoise=self._denoise(questions),
             noise=KeyedNoise(Draws(tuple(self.keys)), shape, device),
             variance=pipeline.process.variance,
-            at=pipeline.schedule.level,
+            at=questions.expecting(pipeline.schedule.level),
             encode=pipeline.encode,
             single=lambda row: list(self.batches(1))[row].denoise,
         )

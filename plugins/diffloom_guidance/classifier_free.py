@@ -47,9 +47,12 @@ class ClassifierFreePull:
 
     def weights(self, level: Level, like_BCHW: Tensor) -> list[Tensor | float]:
         """Of u, −(scale − 1) − Σ w_i, then w_i each: what eq. 6 and the further terms make of c, u and c_i."""
+        more = self.strength.excess(level, self.axis, like_BCHW)
+        if not self.weights_of_others:
+            return [-more]
         factor = self.strength.factor(level, self.axis)
         others = [factor * weight for weight in self.weights_of_others]
-        return [-self.strength.excess(level, self.axis, like_BCHW) - sum(others), *others]
+        return [-more - sum(others), *others]
 
     def shift(self, x_t_BCHW: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
         """(scale − 1)·(c − u) + Σ w_i·(c_i − u): eq. 6 less c, and the further ones."""

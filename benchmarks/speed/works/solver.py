@@ -34,6 +34,7 @@ from diffloom.process import (
     Level,
     Model,
     Preconditioned,
+    Questions,
     ScaledLinearSchedule,
     Steered,
     denoiser,
@@ -176,7 +177,8 @@ def _levels(pair: Pair, device: torch.device) -> tuple[Level, ...]:
 def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tensor]:
     """What `sample` composes, around the same network."""
     both = torch.cat([output, output])
-    plain = denoiser(lambda *_: both if pair.scale else output, pair.prediction, levels=levels)
+    questions = Questions(pair.prediction, levels)
+    plain = denoiser(lambda *_: both if pair.scale else output, pair.prediction, questions=questions)
     asked, null = Condition(), Condition()
     model = Model(
         under=under(plain),
@@ -193,7 +195,7 @@ def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise
         denoise=Steered(aims, model, guide(aims, model) if guide else ()),
         noise=Given(noise),
         variance=FixedSmall(),
-        at=pair.at,
+        at=questions.expecting(pair.at),
     )
     for step in pair.walk(x, course):
         yield step.following_BCHW

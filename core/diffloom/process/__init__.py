@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         VPrediction,
         X0Prediction,
     )
+    from diffloom.process.questions import Questions
     from diffloom.process.rescaled import Shifted, without_terminal_signal
     from diffloom.process.reverse import clipped, denoiser, perturbed, under
     from diffloom.process.schedule import TableSchedule
@@ -134,6 +135,7 @@ __all__ = [
     "Preconditioned",
     "Preserving",
     "Process",
+    "Questions",
     "ScaledLinearSchedule",
     "Score",
     "ScorePrediction",
@@ -211,6 +213,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
             "VPrediction",
             "X0Prediction",
         ],
+        "questions": ["Questions"],
         "rescaled": ["Shifted", "without_terminal_signal"],
         "schedules": [
             "BetaSchedule",

@@ -146,15 +146,21 @@ class Denoised:
 
     def led(self, views: Sequence[tuple[Tensor | float, Denoised]]) -> Denoised:
         """This plus weight·(view − this) for every view, one at least, all alike: their outputs are mixed."""
-        output = own = self._y_BCHW
-        for number, (weight, view) in enumerate(views):
-            if number == 0:
-                output = torch.lerp(own, view._y_BCHW, weight)
-            elif isinstance(weight, Tensor):
-                output = torch.addcmul(output, weight, view._y_BCHW - own)
-            else:
-                output = torch.add(output, view._y_BCHW - own, alpha=weight)
+        output = _led(self._y_BCHW, [(weight, view._y_BCHW) for weight, view in views])
         return self.said(self._x_BCHW, output, self._form, self.variance_BCHW)
+
+    @property
+    def is_output(self) -> bool:
+        """Whether this is what a network said, and not x₀ and ε themselves."""
+        return self._form is not THEMSELVES
+
+    def blended(
+        self, x_t_BCHW: Tensor, parts: int, weights: Sequence[Tensor | float], places: Sequence[int]
+    ) -> Denoised:
+        """`led` of the first of several conditions by others of them: what was said is an output (`rows`)."""
+        ys, spread = self._y_BCHW.chunk(parts), self.variance_BCHW
+        output = _led(ys[0], [(weight, ys[place]) for weight, place in zip(weights, places, strict=True)])
+        return self.said(x_t_BCHW, output, self._form, None if spread is None else spread.chunk(parts)[0])
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,18 @@ class Tilt:
     """x₀ without the classifier."""
     gradient: Callable[[Tensor, Level], Tensor]
     """(scale − 1) · ∇ log p(y | x) at (x, level), shaped like x."""
+
+
+def _led(own: Tensor, others: Sequence[tuple[Tensor | float, Tensor]]) -> Tensor:
+    """own + Σ weight·(other − own), of one other at least."""
+    (weight, other), *rest = others
+    output = torch.lerp(own, other, weight)
+    for weight, other in rest:
+        if isinstance(weight, Tensor):
+            output = torch.addcmul(output, weight, other - own)
+        else:
+            output = torch.add(output, other - own, alpha=weight)
+    return output
 
 
 def _left(a: float, b: float) -> float:

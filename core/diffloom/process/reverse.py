@@ -22,12 +22,11 @@ from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.kinds import Conversion
-from diffloom.process.denoised import Denoised, Form, mixed
+from diffloom.process.denoised import Denoised, mixed
+from diffloom.process.questions import Questions
 from diffloom.process.types import Estimate, Level, Under
 
 P = ParamSpec("P")
-OF_X_T, OF_OUTPUT = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64, device="cpu").unbind()
-"""x_t and the output, where one is alone and then the other."""
 
 
 def denoiser(
@@ -35,56 +34,51 @@ def denoiser(
     prediction: Conversion,
     *,
     learned_variance: bool = False,
-    levels: Sequence[Level] = (),
+    questions: Questions | None = None,
 ) -> Callable[..., Denoised]:
     """`denoise(x_BCHW, level, condition, estimate_BCHW=None)`: the network's prediction at one level, as x₀ and ε.
 
     `network(x_BCHW, t_B, condition)` is called with the prediction's `scale_in`·x and t_B float32, all
-    `level.t`. With `learned_variance` it returns 2·C channels, of which the second half is its variance output,
-    passed on as it is. An estimate of x₀, for a network that is self-conditioned, is stacked on its input. Raises
-    ValueError at the clean level, and for any other shape. What conversion takes at `levels` is computed now, at others
-    when they are met.
+    `level.t`, and writes to neither. With `learned_variance` it returns 2·C channels, of which the second half is its
+    variance output, passed on as it is. An estimate of x₀, for a network that is self-conditioned, is stacked on its
+    input. Raises ValueError at the clean level, and for any other shape. `questions` are this prediction's, where
+    somebody knows the levels beforehand.
     """
-    forms = {level: form_of(prediction, level) for level in levels if not level.is_clean}
+    asked = Questions(prediction) if questions is None else questions
 
     def denoise(
         x_BCHW: Tensor, level: Level, condition: Condition, estimate_BCHW: Tensor | None = None
     ) -> Denoised:
-        if level.sigma == 0.0:
-            raise ValueError("the clean level has nothing to denoise")
-        shape = x_BCHW.shape
-        t_B = torch.full((shape[0],), level.t, dtype=torch.float32, device=x_BCHW.device)
-        if level not in forms:
-            forms[level] = form_of(prediction, level)
-        scale_in, form = forms[level]
-        seen_BCHW = x_BCHW if scale_in == 1.0 else mixed(scale_in, x_BCHW)
+        question = asked[level]
+        seen_BCHW = x_BCHW if question.scale_in == 1.0 else mixed(question.scale_in, x_BCHW)
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
-        output = network(seen_BCHW, t_B, condition)
+        output = network(seen_BCHW, asked.times(question.t, x_BCHW), condition)
         if output.dtype != x_BCHW.dtype:  # autocast may have made it half precision
             output = output.to(x_BCHW.dtype)
-        due = (shape[0], 2 * shape[1], *shape[2:]) if learned_variance else shape
-        if output.shape != due:
-            which = "a learned" if learned_variance else "no learned"
-            raise ValueError(
-                f"with {which} variance the network must return {tuple(due)}, not {tuple(output.shape)}"
-            )
-        if not learned_variance:
-            return Denoised.said(x_BCHW, output, form)
-        output, variance = output.chunk(2, 1)
-        return Denoised.said(x_BCHW, output, form, variance)
+        if learned_variance:
+            output, variance = _halves(output, x_BCHW)
+            return Denoised.said(x_BCHW, output, question.form, variance)
+        if output.shape != x_BCHW.shape:
+            raise _misshapen("no learned", x_BCHW.shape, output)
+        return Denoised.said(x_BCHW, output, question.form)
 
     return denoise
 
 
-def form_of(prediction: Conversion, level: Level) -> tuple[float, Form]:
-    """`scale_in`, and the numbers by which x₀ and ε are made of x_t and the output, in float64.
+def _halves(output: Tensor, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """The prediction and the variance output."""
+    rows, channels, *rest = x_BCHW.shape
+    if output.shape != (due := (rows, 2 * channels, *rest)):
+        raise _misshapen("a learned", due, output)
+    prediction, variance = output.chunk(2, 1)
+    return prediction, variance
 
-    A conversion is linear in both together: it is told by what it makes of x_t alone and of the output alone.
-    """
-    alpha, sigma = level.alpha, level.sigma
-    x0, eps = prediction.x0_eps(OF_OUTPUT, OF_X_T, alpha, sigma)
-    return float(prediction.scale_in(alpha, sigma)), Form(*x0.tolist(), *eps.tolist())
+
+def _misshapen(which: str, due: Sequence[int], output: Tensor) -> ValueError:
+    return ValueError(
+        f"with {which} variance the network must return {tuple(due)}, not {tuple(output.shape)}"
+    )
 
 
 def under(

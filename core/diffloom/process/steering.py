@@ -38,6 +38,8 @@ class Look:
     """How many."""
     places: tuple[tuple[int | Callable[[Tensor, Level], Denoised], ...], ...]
     """For each view of each pull which of those conditions it is of, or the denoiser that it looks through."""
+    blend: tuple[int, ...]
+    """Which of them all views are of, where nothing but mixtures of the model's own predictions is wanted."""
 
 
 class Steered:
@@ -61,12 +63,20 @@ class Steered:
         """The guided and corrected prediction."""
         active = tuple([pull.active(level) for pull in self.pulls]) if self.pulls else ()
         look = self._looks.get(active) or self._look(active)
-        if not look.pulls and not self.corrections:
-            return look.denoise(x_BCHW, level)
-        return self._steered(look, x_BCHW, level)
+        seen_BCHW = x_BCHW if look.conditions == 1 else torch.cat([x_BCHW] * look.conditions)
+        said = look.denoise(seen_BCHW, level)
+        if self.corrections:
+            return self._steered(look, x_BCHW, level, said)
+        if not look.pulls:
+            return said
+        if look.blend and said.is_output:
+            weights = [weight for pull in look.pulls for weight in cast(Mixing, pull).weights(level, x_BCHW)]
+            return said.blended(x_BCHW, look.conditions, weights, look.blend)
+        return self._steered(look, x_BCHW, level, said)
 
-    def _steered(self, look: Look, x_BCHW: Tensor, level: Level) -> Denoised:
-        plain, seen = _predicted(look, x_BCHW, level)
+    def _steered(self, look: Look, x_BCHW: Tensor, level: Level, said: Denoised) -> Denoised:
+        """Of what was said under all conditions."""
+        plain, seen = _seen(look, x_BCHW, level, said)
         mixtures: list[tuple[Tensor | float, Denoised]] = []
         shifts: list[Tensor] = []
         slopes: list[tuple[Tilting, Tensor]] = []
@@ -102,9 +112,11 @@ class Steered:
         own = [self._condition, *(view.condition for view in views if view.through is None)]
         distinct = {id(condition): condition for condition in own}
         row = {key: number for number, key in enumerate(distinct)}
+        mixes = tuple(isinstance(pull, Mixing) for pull in pulls)
+        blends = all(mixes) and all(view.through is None for view in views)
         self._looks[active] = Look(
             pulls=pulls,
-            mixes=tuple(isinstance(pull, Mixing) for pull in pulls),
+            mixes=mixes,
             denoise=self._denoiser(list(distinct.values())),
             conditions=len(distinct),
             places=tuple(
@@ -113,6 +125,7 @@ class Steered:
                 )
                 for pull in pulls
             ),
+            blend=tuple(row[id(view.condition)] for view in views) if blends else (),
         )
         return self._looks[active]
 
@@ -125,10 +138,9 @@ class Steered:
         return self._denoisers[key]
 
 
-def _predicted(look: Look, x_BCHW: Tensor, level: Level) -> tuple[Denoised, list[list[Denoised]]]:
-    """The plain prediction, and those of each pull's views; the model's own come from one call."""
-    repeated = x_BCHW if look.conditions == 1 else torch.cat([x_BCHW] * look.conditions)
-    rows = look.denoise(repeated, level).rows(look.conditions, x_BCHW)
+def _seen(look: Look, x_BCHW: Tensor, level: Level, said: Denoised) -> tuple[Denoised, list[list[Denoised]]]:
+    """The plain prediction, and those of each pull's views."""
+    rows = said.rows(look.conditions, x_BCHW)
     return rows[0], [
         [rows[place] if isinstance(place, int) else place(x_BCHW, level) for place in places]
         for places in look.places
