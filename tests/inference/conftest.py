@@ -1,6 +1,7 @@
 """What these tests share: networks whose weights are all at work, and a cache folder of their own."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,34 +9,35 @@ import torch
 from torch import nn
 
 from diffloom.inference import gains as gains_module
+from diffloom.testing.modules import awake
 from diffloom_unet import CrossAttentionUNetModel, UNetModel
 
 
-def stirred(network: nn.Module, seed: int) -> nn.Module:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if weight.dim() > 1:
-                weight.normal_(0, weight[0].numel() ** -0.5, generator=generator)
-            else:
-                weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
-    return network.eval()
+def made(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return awake(build(), seed=seed)
 
 
 @pytest.fixture
 def unet() -> Callable[[int], nn.Module]:
     """(seed) → a small pixel U-Net, none of its weights zero."""
-    return lambda seed: stirred(UNetModel(channels=(16, 32), norm_groups=8, head_channels=16), seed)
+    return partial(made, partial(UNetModel, channels=(16, 32), norm_groups=8, head_channels=16))
 
 
 @pytest.fixture
 def text_unet() -> Callable[[int], nn.Module]:
     """(seed) → a small U-Net that reads 7 tokens of width 16."""
-    return lambda seed: stirred(
-        CrossAttentionUNetModel(
-            channels=(16, 32), transformer_depth=(1, 1), token_width=16, heads=2, norm_groups=8
+    return partial(
+        made,
+        partial(
+            CrossAttentionUNetModel,
+            channels=(16, 32),
+            transformer_depth=(1, 1),
+            token_width=16,
+            heads=2,
+            norm_groups=8,
         ),
-        seed,
     )
 
 
