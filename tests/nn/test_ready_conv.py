@@ -43,6 +43,7 @@ def around(draw: st.DrawFn) -> dict[str, Any]:
     sides = st.integers(1, 7)
     return {
         "channels": (draw(st.integers(1, 5)), draw(st.integers(1, 5))),
+        "edge": draw(st.integers(0, 1)),
         "shape": (draw(st.integers(1, 3)), draw(sides), draw(sides)),
         "bias": draw(st.booleans()),
         "silu": draw(st.booleans()),
@@ -56,10 +57,14 @@ def around(draw: st.DrawFn) -> dict[str, Any]:
 def check(form: Callable[[nn.Conv2d], ReadyConv2d], told: dict[str, Any], dtype: torch.dtype) -> float:
     """The largest difference from the plain way."""
     torch.manual_seed(told["seed"])
-    (inner, outer), (batch, *size) = told["channels"], told["shape"]
+    (inner, outer), (batch, *size), edge = told["channels"], told["shape"], told["edge"]
+    inside = [size[0] + 2 - 2 * edge, size[1]]  # rows that come with their neighbours
     layout = torch.channels_last if told["last"] else torch.contiguous_format
-    conv = nn.Conv2d(inner, outer, 3, padding=1, bias=told["bias"]).to(dtype)
-    x, plus = (torch.randn(batch, c, *size, dtype=dtype).to(memory_format=layout) for c in (inner, outer))
+    conv = nn.Conv2d(inner, outer, 3, padding=(edge, 1), bias=told["bias"]).to(dtype)
+    x, plus = (
+        torch.randn(batch, channels, *pixels, dtype=dtype).to(memory_format=layout)
+        for channels, pixels in ((inner, inside), (outer, size))
+    )
     rows = {None: 0, "one for all": 1, "each": batch}[told["shift"]]
     shift = torch.randn(rows, outer, dtype=dtype)
     given: dict[str, Any] = {"silu": told["silu"]}

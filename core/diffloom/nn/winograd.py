@@ -33,7 +33,8 @@ CLEARLY_FASTER = 1.1
 
 
 class WinogradConv2d(ReadyConv2d):
-    """A 3×3 convolution of stride 1 and padding 1, its weights taken as 16 matrices: 16/9 of their memory, once used.
+    """A 3×3 convolution of stride 1, its weights taken as 16 matrices: 16/9 of their memory, once used. Its padding is
+    1, or above and below 0, for rows that come with their neighbours.
 
     The result is that of a direct convolution to rounding, and no further from the truth: it sums fewer products. Few
     pixels are convolved as in `direct`, another form of the same convolution.
@@ -66,14 +67,16 @@ class WinogradConv2d(ReadyConv2d):
         self, x_BIHW: Tensor, bias: Tensor | None, plus_BOHW: Tensor | None, *, silu: bool = False
     ) -> Tensor:
         outer, inner = self.weight.shape[:2]
-        batch, _, height, width = x_BIHW.shape
+        batch, _, given, width = x_BIHW.shape
+        edge = self.padding[0]
+        height = given - 2 + 2 * edge
         if batch * height * width * inner * outer < 4 * WORTHWHILE:
             return self.direct.computed(x_BIHW, bias, plus_BOHW, silu=silu)
         if height % 2 or width % 2:
             even_BIHW = functional.pad(x_BIHW, (0, width % 2, 0, height % 2))
             out_BOHW = self.computed(even_BIHW, bias, None, silu=silu)[:, :, :height, :width]
             return out_BOHW.clone() if plus_BOHW is None else out_BOHW + plus_BOHW
-        return convolved_in_bands(x_BIHW, self.kernels, bias, plus_BOHW, silu=silu)
+        return convolved_in_bands(x_BIHW, self.kernels, bias, plus_BOHW, silu=silu, edge=edge)
 
 
 def convolved_in_bands(
@@ -83,16 +86,20 @@ def convolved_in_bands(
     plus_BOHW: Tensor | None = None,
     *,
     silu: bool = False,
+    edge: int = 1,
 ) -> Tensor:
-    """conv(silu(x)) + bias + plus of even height and width, in fresh memory; `WinogradConv2d.kernels` are such."""
+    """conv(silu(x)) + bias + plus, of even height and width, in fresh memory; `WinogradConv2d.kernels` are such.
+
+    Above and below x there is an `edge` of 1 or 0 rows of zeros.
+    """
     inner, outer = kernels[0].shape[1:]
-    height, width = x_BIHW.shape[2:]
+    height, width = x_BIHW.shape[2] - 2 + 2 * edge, x_BIHW.shape[3]
     x_BHWI = x_BIHW.permute(0, 2, 3, 1)
     plus_BHWO = None if plus_BOHW is None else plus_BOHW.permute(0, 2, 3, 1)
     out_BHWO = x_BHWI.new_empty(len(x_BHWI), height, width, outer)
     square_bytes = (6 * inner + 12 * outer) * x_BHWI.element_size()
     bands: dict[torch.Size, _Band] = {}
-    for some, pixels, window_nh2wI in windows(x_BHWI, square_bytes=square_bytes, silu=silu):
+    for some, pixels, window_nh2wI in windows(x_BHWI, square_bytes=square_bytes, silu=silu, edge=edge):
         size = window_nh2wI.shape
         if size not in bands:
             bands[size] = _Band(kernels, pictures=size[0], rows=size[1] // 2 - 1, columns=width // 2)
@@ -106,20 +113,21 @@ def convolved_in_bands(
 
 
 def windows(
-    x_BHWI: Tensor, *, square_bytes: int, silu: bool = False
+    x_BHWI: Tensor, *, square_bytes: int, silu: bool = False, edge: int = 1
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """The bands of pictures that are computed at once, where a square needs so many bytes in the cache.
 
     Each is which pictures it is of, which rows of them, and these rows with the zeros or neighbours all around, even
     columns before odd ones: (n, h, 2, w, I), in memory that the next one overwrites.
     """
-    batch, height, width, inner = x_BHWI.shape
+    batch, given, width, inner = x_BHWI.shape
+    height = given - 2 + 2 * edge
     pictures, rows = _band(batch, height // 2, row_bytes=width // 2 * square_bytes)
     padded_nh2wI = x_BHWI.new_zeros(pictures, height + 2, 2, width // 2 + 1, inner)
     for first in range(0, batch, pictures):
         some = slice(first, first + pictures)
         padded_nh2wI = padded_nh2wI[: len(x_BHWI[some])]
-        _fill(padded_nh2wI, x_BHWI[some], silu=silu)
+        _fill(padded_nh2wI[:, edge : edge + given], x_BHWI[some], silu=silu)
         for top in range(0, height // 2, rows):
             yield (
                 some,
@@ -199,12 +207,11 @@ class _Band(Sums):
             torch.sub(right, fourth, out=out[half, 1])
 
 
-def _fill(padded_nh2wI: Tensor, x_nHWI: Tensor, *, silu: bool) -> None:
-    """Put pictures between the zeros all around, their even columns before their odd ones."""
-    inside = padded_nh2wI[:, 1:-1]
+def _fill(rows_nH2wI: Tensor, x_nHWI: Tensor, *, silu: bool) -> None:
+    """Put pictures between the zeros on both sides, their even columns before their odd ones."""
     for place, columns in (
-        (inside[:, :, 1, :-1], x_nHWI[:, :, 0::2]),
-        (inside[:, :, 0, 1:], x_nHWI[:, :, 1::2]),
+        (rows_nH2wI[:, :, 1, :-1], x_nHWI[:, :, 0::2]),
+        (rows_nH2wI[:, :, 0, 1:], x_nHWI[:, :, 1::2]),
     ):
         if silu:
             torch.ops.aten.silu.out(columns, out=place)
@@ -228,8 +235,8 @@ def squares(x_nhWO: Tensor) -> Tensor:
 
 def winograd_fits(conv: nn.Conv2d) -> bool:
     """Whether it is a convolution that can be computed so."""
-    told = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
-    return told == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+    told = (conv.kernel_size, conv.stride, conv.dilation, conv.groups, conv.padding_mode)
+    return told == ((3, 3), (1, 1), (1, 1), 1, "zeros") and conv.padding in {(1, 1), (0, 1)}
 
 
 def winograd_pays(conv: nn.Conv2d) -> bool:
