@@ -40,7 +40,7 @@ class RunInfo:
 
 @hookspec
 def diffloom_register(registrar: Registrar) -> None:
-    """Register components with `registrar.add(MyComponent)`; called once, when plugins load.
+    """Register components with `registrar.add(MyComponent)`, or by name with `registrar.add_lazily`; called once.
 
     Neither this nor the module it stands in may import torch.
     """

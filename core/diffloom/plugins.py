@@ -10,8 +10,8 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import inspect
+import re
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,16 +21,16 @@ from types import ModuleType
 from typing import Any
 
 import pluggy
-from packaging.requirements import Requirement
-from packaging.utils import InvalidName, canonicalize_name
 
 import diffloom
 from diffloom import hooks
 from diffloom.errors import PluginError
-from diffloom.registrar import Registrar
-from diffloom.registry import HOME, Quarantined, Registry, clashes, did_you_mean
+from diffloom.registrar import Registrar, homes
+from diffloom.registry import HOME, Quarantined, Registry, clashes, did_you_mean, normal_name, reason_of
 
 GROUP = "diffloom.plugins"
+_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
+"""What may name a distribution (PEP 508)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,8 @@ class Plugins:
         self.registry = Registry()
         self.modules: dict[str, list[ModuleType]] = {}
         """distribution → its plugin modules, those set aside excepted."""
-        self._homes: list[tuple[str, str]] = []
-        """(plugin module, distribution) of every entry point: says whose a component is by where it is."""
+        self._homes: dict[str, set[str]] = {}
+        """Package → distributions with plugin modules in it: says whose a component is by where it is."""
 
     def load_installed(self) -> None:
         """Load every entry point of the group, in an order on which nothing depends.
@@ -70,7 +70,7 @@ class Plugins:
         told = _Told()
         points = [(told.of(p), p) for p in importlib.metadata.entry_points(group=GROUP)]
         points = list({(owner.name, p.name, p.value): (owner, p) for owner, p in points}.values())
-        self._homes = [(point.value.partition(":")[0].strip(), owner.name) for owner, point in points]
+        self._homes = homes([(point.value.partition(":")[0].strip(), owner.name) for owner, point in points])
         offers: list[_Offer] = []
         for owner, point in sorted(points, key=lambda item: (item[0].name, item[1].name, item[1].value)):
             name = owner.name
@@ -78,7 +78,7 @@ class Plugins:
                 owner.require_this_diffloom()
                 offers.append(self._ask(point.load(), name, owner.version, point.name))
             except (Exception, SystemExit) as error:
-                self._quarantine(name, point.name, _reason(error))
+                self._quarantine(name, point.name, reason_of(error))
         refused = dict(clashes([offer.registrar for offer in offers]))
         for offer in offers:
             if (reason := refused.get(offer.registrar)) is not None:
@@ -95,12 +95,9 @@ class Plugins:
         path = Path(path)
         if not path.is_file():
             raise PluginError(f"{path}: no such plugin file")
-        try:
-            name = canonicalize_name(path.stem, validate=True)
-        except InvalidName:
-            raise PluginError(
-                f"{path}: {path.stem!r} cannot name a plugin; use letters, digits and dashes"
-            ) from None
+        if not _NAME.fullmatch(path.stem):
+            raise PluginError(f"{path}: {path.stem!r} cannot name a plugin; use letters, digits and dashes")
+        name = normal_name(path.stem)
         if (
             name == HOME
             or name in self.modules
@@ -111,14 +108,14 @@ class Plugins:
         try:
             self._take_over(self._ask(_import_file(path), name, version, str(path)))
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{path}: {_reason(error)}") from error
+            raise PluginError(f"{path}: {reason_of(error)}") from error
         return name
 
     def _ask(self, module: ModuleType, distribution: str, version: str, entry_point: str) -> _Offer:
         """Register a plugin's hooks, check their names, and ask for its components; all or nothing."""
         if not isinstance(module, ModuleType):
             raise PluginError(f"a plugin is a module; the entry point names {module!r}")
-        registrar = Registrar(distribution, homes=self._homes)
+        registrar = Registrar(distribution, entry_point=entry_point, homes=self._homes)
         try:
             self.manager.register(module, name=f"{distribution}:{entry_point}:{module.__name__}")
             self._check_hooks(module)
@@ -186,14 +183,21 @@ class _Owner:
     def require_this_diffloom(self) -> None:
         """A plugin made for another diffloom is not tried: it would fail later, and elsewhere."""
         for text in self.requires:
-            requirement = Requirement(text)
-            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if canonicalize_name(requirement.name) != HOME or not applies:
-                continue
-            if not requirement.specifier.contains(diffloom.__version__, prereleases=True):
-                raise PluginError(
-                    f"it needs {requirement.name}{requirement.specifier}, this is {diffloom.__version__}"
-                )
+            _require(text)
+
+
+def _require(text: str) -> None:
+    """Raise PluginError for a requirement that asks for another diffloom than this."""
+    from packaging.requirements import Requirement  # takes longer than most plugins, and seldom is there one
+
+    requirement = Requirement(text)
+    applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    if normal_name(requirement.name) != HOME or not applies:
+        return
+    if not requirement.specifier.contains(diffloom.__version__, prereleases=True):
+        raise PluginError(
+            f"it needs {requirement.name}{requirement.specifier}, this is {diffloom.__version__}"
+        )
 
 
 class _Told:
@@ -208,22 +212,13 @@ class _Told:
         assert dist is not None, "entry_points() says where each came from"
         if id(dist) not in self._owners:
             metadata = dist.metadata
-            owner = _Owner(
-                name=canonicalize_name(metadata["Name"]),
-                version=metadata["Version"],
-                # Its name has no separators, so that any way to write it begins so.
-                requires=tuple(text for text in dist.requires or () if text.lower().startswith(HOME)),
-            )
+            name = normal_name(metadata["Name"])
+            requires = () if name == HOME else dist.requires or ()
+            # Our name has no separators, so that any way to write it begins so.
+            of_us = tuple(text for text in requires if text.lower().startswith(HOME))
+            owner = _Owner(name=name, version=metadata["Version"], requires=of_us)
             self._owners[id(dist)] = dist, owner  # kept with it, so that no other gets its id
         return self._owners[id(dist)][1]
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, and where in the plugin."""
-    if isinstance(error, PluginError):
-        return str(error)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
-    return f"{type(error).__name__}: {error} ({frames[-1].filename}:{frames[-1].lineno})"
 
 
 def _import_file(path: Path) -> ModuleType:

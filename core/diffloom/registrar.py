@@ -6,10 +6,13 @@ import inspect
 import itertools
 import re
 import string
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from diffloom.errors import PluginError
 from diffloom.kinds import KINDS, Component
+from diffloom.registration import Registration
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -17,11 +20,18 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class Registrar:
     """Handed to `diffloom_register`: collects the components of one plugin module."""
 
-    def __init__(self, distribution: str, *, homes: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        distribution: str,
+        *,
+        entry_point: str = "",
+        homes: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         self.distribution = distribution
-        self.components: list[type[Component]] = []
+        self.registrations: list[Registration] = []
+        self._entry_point = entry_point
         self._homes = homes
-        """(plugin module, distribution) of everything installed."""
+        """What `homes` makes of everything installed."""
 
     def add(self, component: type[Component]) -> None:
         """Register a component class.
@@ -29,6 +39,45 @@ class Registrar:
         Raises PluginError when it lacks a kind, a name, a docstring or a method of its kind, or belongs to
         another distribution; pydantic's own error when a field's type cannot be resolved.
         """
+        self._examine(component)
+        registration = self._registration(
+            component.kind, component.name, component.__module__, component.__qualname__
+        )
+        registration.known = component
+        self.registrations.append(registration)
+
+    def add_lazily(self, kind: str, /, **places: str) -> None:
+        """Register components by their names, each class to be imported when a file, or a list, first wants it.
+
+        `registrar.add_lazily("sampler", euler="moon.components:Euler")`: the name, and the module and the class where
+        it is defined. Whoever has many components spares everybody's start-up their import. Raises PluginError for a
+        kind or a place that cannot be one; what `add` would refuse is told, and the plugin set aside, at the import.
+        """
+        if kind not in KINDS:
+            raise PluginError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)}")
+        for name, place in places.items():
+            module, colon, class_name = place.partition(":")
+            if not (colon and module and class_name.isidentifier()):
+                raise PluginError(f"{kind} {name!r}: expected `module:Class`, got {place!r}")
+            self._refuse_owned(self._owners(module), f"{module}.{class_name}", name)
+            self.registrations.append(self._registration(kind, name, module, class_name))
+
+    def _registration(self, kind: str, name: str, module: str, class_name: str) -> Registration:
+        def examine(component: type[Component]) -> None:
+            self._examine(component)
+            found = (component.kind, component.name, component.__module__, component.__qualname__)
+            if found != (kind, name, module, class_name):
+                raise PluginError(
+                    f"{module}.{class_name} is registered as {kind} {name!r}, and is {class_path(component)}, "
+                    f"{component.kind} {component.name!r}"
+                )
+
+        return Registration(
+            kind, name, module, class_name, self.distribution, self._entry_point, examine=examine
+        )
+
+    def _examine(self, component: type[Component]) -> None:
+        """Raise for a class that is no sound component of this distribution."""
         if not (isinstance(component, type) and issubclass(component, Component)):
             raise PluginError(f"{component!r} is not a diffloom.kinds component class")
         where = class_path(component)
@@ -49,17 +98,22 @@ class Registrar:
             raise PluginError(f"{where}: the equation names {', '.join(unknown)}, which is no field of it")
         if not component.__pydantic_fields_complete__:
             component.model_rebuild()  # a type that cannot be resolved is told now, and not when a YAML names it
-        self._refuse_foreign(component)
-        self.components.append(component)
-
-    def _refuse_foreign(self, component: type[Component]) -> None:
-        """A component has one canonical name, so nobody registers somebody else's."""
         registered = component.__dict__.get("canonical", "").partition("/")[0]
-        owners = {registered} if registered else _owners(component, self._homes)
+        owners = {registered} if registered else self._owners(component.__module__)
+        self._refuse_owned(owners, where, name)
+
+    def _owners(self, module: str) -> Collection[str]:
+        """The distributions with a plugin module nearest to a module, by the packages they share."""
+        while module and module not in self._homes:
+            module = module.rpartition(".")[0]
+        return self._homes.get(module, ())
+
+    def _refuse_owned(self, owners: Collection[str], where: str, name: str) -> None:
+        """A component has one canonical name, so nobody registers somebody else's."""
         if owners and self.distribution not in owners:
             owner = min(owners)
             raise PluginError(
-                f"{class_path(component)} belongs to {owner}, as {owner}/{component.name}; "
+                f"{where} belongs to {owner}, as {owner}/{name}; "
                 "to offer a variant of it, derive a class of your own"
             )
 
@@ -69,15 +123,13 @@ def _braced(equation: str) -> set[str]:
     return {field for _, field, _, _ in string.Formatter().parse(equation) if field is not None}
 
 
-def _owners(component: type[Component], homes: Sequence[tuple[str, str]]) -> set[str]:
-    """The distributions with a plugin module nearest to where the class lives, by the packages they share."""
-
-    def shared(module: str) -> int:
-        pairs = zip(module.split("."), component.__module__.split("."), strict=False)
-        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-    nearest = max((shared(module) for module, _ in homes), default=0)
-    return {distribution for module, distribution in homes if nearest and shared(module) == nearest}
+def homes(modules: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Every package in which there are (plugin module, distribution)s, and the module itself → the distributions."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for module, distribution in modules:
+        for package in itertools.accumulate(module.split("."), "{}.{}".format):
+            found[package].add(distribution)
+    return found
 
 
 def class_path(component: type[Component]) -> str:

@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_classifier.component import ClassifierGuidance
 
 if TYPE_CHECKING:
+    from diffloom_classifier.component import ClassifierGuidance
     from diffloom_classifier.guide import ClassifierGuide
     from diffloom_classifier.network import EncoderClassifier
 
 __all__ = ["ClassifierGuidance", "ClassifierGuide", "EncoderClassifier"]
 
-# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+# Imported when they are first used: registering needs names alone. `__dir__` stays: pluggy looks for hooks in it.
 __getattr__, *_ = lazy_loader.attach(
     __name__,
-    submod_attrs={"guide": ["ClassifierGuide"], "network": ["EncoderClassifier"]},
+    submod_attrs={
+        "component": ["ClassifierGuidance"],
+        "guide": ["ClassifierGuide"],
+        "network": ["EncoderClassifier"],
+    },
 )
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register classifier guidance."""
-    registrar.add(ClassifierGuidance)
+    registrar.add_lazily("guidance", classifier="diffloom_classifier.component:ClassifierGuidance")

@@ -7,15 +7,6 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_guidance.corrections import DynamicThresholdCorrection, RescaleCorrection
-from diffloom_guidance.guidances import (
-    AdaptiveProjectedGuidance,
-    CFGZeroGuidance,
-    ClassifierFreeGuidance,
-    CombinedGuidance,
-    PerturbedAttentionGuidance,
-)
-from diffloom_guidance.weaker import AutoGuidance
 
 if TYPE_CHECKING:
     from diffloom_guidance.apg import APG
@@ -23,9 +14,18 @@ if TYPE_CHECKING:
     from diffloom_guidance.cfg_zero import CFGZero
     from diffloom_guidance.classifier_free import ClassifierFree
     from diffloom_guidance.combined import Combined
+    from diffloom_guidance.corrections import DynamicThresholdCorrection, RescaleCorrection
     from diffloom_guidance.dynamic_threshold import DynamicThreshold
+    from diffloom_guidance.guidances import (
+        AdaptiveProjectedGuidance,
+        CFGZeroGuidance,
+        ClassifierFreeGuidance,
+        CombinedGuidance,
+        PerturbedAttentionGuidance,
+    )
     from diffloom_guidance.perturbed_attention import PerturbedAttention
     from diffloom_guidance.rescale import Rescale
+    from diffloom_guidance.weaker import AutoGuidance
 
 __all__ = [
     "APG",
@@ -46,7 +46,7 @@ __all__ = [
     "RescaleCorrection",
 ]
 
-# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+# Imported when they are first used: registering needs names alone. `__dir__` stays: pluggy looks for hooks in it.
 __getattr__, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
@@ -55,9 +55,18 @@ __getattr__, *_ = lazy_loader.attach(
         "cfg_zero": ["CFGZero"],
         "classifier_free": ["ClassifierFree"],
         "combined": ["Combined"],
+        "corrections": ["DynamicThresholdCorrection", "RescaleCorrection"],
         "dynamic_threshold": ["DynamicThreshold"],
+        "guidances": [
+            "AdaptiveProjectedGuidance",
+            "CFGZeroGuidance",
+            "ClassifierFreeGuidance",
+            "CombinedGuidance",
+            "PerturbedAttentionGuidance",
+        ],
         "perturbed_attention": ["PerturbedAttention"],
         "rescale": ["Rescale"],
+        "weaker": ["AutoGuidance"],
     },
 )
 
@@ -65,14 +74,17 @@ __getattr__, *_ = lazy_loader.attach(
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register guidances and corrections."""
-    for component in (
-        ClassifierFreeGuidance,
-        CFGZeroGuidance,
-        AdaptiveProjectedGuidance,
-        PerturbedAttentionGuidance,
-        AutoGuidance,
-        CombinedGuidance,
-        RescaleCorrection,
-        DynamicThresholdCorrection,
-    ):
-        registrar.add(component)
+    registrar.add_lazily(
+        "guidance",
+        classifier_free="diffloom_guidance.guidances:ClassifierFreeGuidance",
+        cfg_zero="diffloom_guidance.guidances:CFGZeroGuidance",
+        apg="diffloom_guidance.guidances:AdaptiveProjectedGuidance",
+        perturbed_attention="diffloom_guidance.guidances:PerturbedAttentionGuidance",
+        autoguidance="diffloom_guidance.weaker:AutoGuidance",
+        combined="diffloom_guidance.guidances:CombinedGuidance",
+    )
+    registrar.add_lazily(
+        "correction",
+        rescale="diffloom_guidance.corrections:RescaleCorrection",
+        dynamic_threshold="diffloom_guidance.corrections:DynamicThresholdCorrection",
+    )

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_multistep.samplers import (
-    DEISSampler,
-    DPMpp2MSampler,
-    DPMpp3MSampler,
-    IPNDMSampler,
-    LMSSampler,
-    PLMSSampler,
-    UniPCSampler,
-)
 
 if TYPE_CHECKING:
     from diffloom_multistep.adams import IPNDM, PLMS
     from diffloom_multistep.deis import DEIS
     from diffloom_multistep.dpmpp import DPMpp2M, DPMpp3M
     from diffloom_multistep.lms import LMS
+    from diffloom_multistep.samplers import (
+        DEISSampler,
+        DPMpp2MSampler,
+        DPMpp3MSampler,
+        IPNDMSampler,
+        LMSSampler,
+        PLMSSampler,
+        UniPCSampler,
+    )
     from diffloom_multistep.unipc import UniPC
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "UniPCSampler",
 ]
 
-# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+# Imported when they are first used: registering needs names alone. `__dir__` stays: pluggy looks for hooks in it.
 __getattr__, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
@@ -49,6 +49,15 @@ __getattr__, *_ = lazy_loader.attach(
         "deis": ["DEIS"],
         "dpmpp": ["DPMpp2M", "DPMpp3M"],
         "lms": ["LMS"],
+        "samplers": [
+            "DEISSampler",
+            "DPMpp2MSampler",
+            "DPMpp3MSampler",
+            "IPNDMSampler",
+            "LMSSampler",
+            "PLMSSampler",
+            "UniPCSampler",
+        ],
         "unipc": ["UniPC"],
     },
 )
@@ -57,13 +66,13 @@ __getattr__, *_ = lazy_loader.attach(
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the samplers."""
-    for component in (
-        LMSSampler,
-        PLMSSampler,
-        IPNDMSampler,
-        DEISSampler,
-        DPMpp2MSampler,
-        DPMpp3MSampler,
-        UniPCSampler,
-    ):
-        registrar.add(component)
+    registrar.add_lazily(
+        "sampler",
+        lms="diffloom_multistep.samplers:LMSSampler",
+        plms="diffloom_multistep.samplers:PLMSSampler",
+        ipndm="diffloom_multistep.samplers:IPNDMSampler",
+        deis="diffloom_multistep.samplers:DEISSampler",
+        dpmpp_2m="diffloom_multistep.samplers:DPMpp2MSampler",
+        dpmpp_3m="diffloom_multistep.samplers:DPMpp3MSampler",
+        unipc="diffloom_multistep.samplers:UniPCSampler",
+    )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_samplers.ancestral import DPM2AncestralSampler, DPMPP2SAncestralSampler, EulerAncestralSampler
-from diffloom_samplers.churned import DPM2Sampler, EulerSampler, HeunSampler
-from diffloom_samplers.samplers import DDIMSampler, DDPMSampler
-from diffloom_samplers.singlestep import DPMPP2SSampler, DPMSolver2SSampler, DPMSolver3SSampler
 
 if TYPE_CHECKING:
+    from diffloom_samplers.ancestral import (
+        DPM2AncestralSampler,
+        DPMPP2SAncestralSampler,
+        EulerAncestralSampler,
+    )
+    from diffloom_samplers.churned import DPM2Sampler, EulerSampler, HeunSampler
     from diffloom_samplers.ddim import DDIM
     from diffloom_samplers.ddpm import DDPM
     from diffloom_samplers.dpm_solver import DPMSolver2S, DPMSolver3S
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from diffloom_samplers.euler import Euler
     from diffloom_samplers.fresh_noise import Ancestry, Churn
     from diffloom_samplers.heun import Heun
+    from diffloom_samplers.samplers import DDIMSampler, DDPMSampler
+    from diffloom_samplers.singlestep import DPMPP2SSampler, DPMSolver2SSampler, DPMSolver3SSampler
 
 __all__ = [
     "DDIM",
@@ -44,10 +48,12 @@ __all__ = [
     "HeunSampler",
 ]
 
-# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+# Imported when they are first used: registering needs names alone. `__dir__` stays: pluggy looks for hooks in it.
 __getattr__, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "ancestral": ["DPM2AncestralSampler", "DPMPP2SAncestralSampler", "EulerAncestralSampler"],
+        "churned": ["DPM2Sampler", "EulerSampler", "HeunSampler"],
         "ddim": ["DDIM"],
         "ddpm": ["DDPM"],
         "dpm_solver": ["DPMSolver2S", "DPMSolver3S"],
@@ -55,26 +61,26 @@ __getattr__, *_ = lazy_loader.attach(
         "euler": ["Euler"],
         "fresh_noise": ["Ancestry", "Churn"],
         "heun": ["Heun"],
+        "samplers": ["DDIMSampler", "DDPMSampler"],
+        "singlestep": ["DPMPP2SSampler", "DPMSolver2SSampler", "DPMSolver3SSampler"],
     },
-)
-
-COMPONENTS = (
-    DDPMSampler,
-    DDIMSampler,
-    EulerSampler,
-    EulerAncestralSampler,
-    HeunSampler,
-    DPM2Sampler,
-    DPM2AncestralSampler,
-    DPMSolver2SSampler,
-    DPMSolver3SSampler,
-    DPMPP2SSampler,
-    DPMPP2SAncestralSampler,
 )
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the samplers."""
-    for component in COMPONENTS:
-        registrar.add(component)
+    registrar.add_lazily(
+        "sampler",
+        ddpm="diffloom_samplers.samplers:DDPMSampler",
+        ddim="diffloom_samplers.samplers:DDIMSampler",
+        euler="diffloom_samplers.churned:EulerSampler",
+        euler_ancestral="diffloom_samplers.ancestral:EulerAncestralSampler",
+        heun="diffloom_samplers.churned:HeunSampler",
+        dpm2="diffloom_samplers.churned:DPM2Sampler",
+        dpm2_ancestral="diffloom_samplers.ancestral:DPM2AncestralSampler",
+        dpm_solver_2s="diffloom_samplers.singlestep:DPMSolver2SSampler",
+        dpm_solver_3s="diffloom_samplers.singlestep:DPMSolver3SSampler",
+        dpmpp_2s="diffloom_samplers.singlestep:DPMPP2SSampler",
+        dpmpp_2s_ancestral="diffloom_samplers.ancestral:DPMPP2SAncestralSampler",
+    )

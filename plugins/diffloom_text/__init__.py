@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_text.component import TransformerText
 
 if TYPE_CHECKING:
+    from diffloom_text.component import TransformerText
     from diffloom_text.transformer import TextTransformer
 
 __all__ = ["TextTransformer", "TransformerText"]
 
-# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
-__getattr__, *_ = lazy_loader.attach(__name__, submod_attrs={"transformer": ["TextTransformer"]})
+# Imported when they are first used: registering needs names alone. `__dir__` stays: pluggy looks for hooks in it.
+__getattr__, *_ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "component": ["TransformerText"],
+        "transformer": ["TextTransformer"],
+    },
+)
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the text conditioner."""
-    registrar.add(TransformerText)
+    registrar.add_lazily("conditioner", transformer_text="diffloom_text.component:TransformerText")

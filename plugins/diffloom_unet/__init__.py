@@ -7,24 +7,32 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from diffloom import Registrar, hookimpl
-from diffloom_unet.component import UNet
-from diffloom_unet.cross_attention import CrossAttentionUNet
 
 if TYPE_CHECKING:
+    from diffloom_unet.component import UNet
+    from diffloom_unet.cross_attention import CrossAttentionUNet
     from diffloom_unet.cross_attention_model import CrossAttentionUNetModel
     from diffloom_unet.model import UNetModel
 
 __all__ = ["CrossAttentionUNet", "CrossAttentionUNetModel", "UNet", "UNetModel"]
 
-# These need torch, which registering must not import. `__dir__` stays: pluggy looks for hooks in it.
+# Imported when they are first used: registering needs names alone. `__dir__` stays: pluggy looks for hooks in it.
 __getattr__, *_ = lazy_loader.attach(
     __name__,
-    submod_attrs={"model": ["UNetModel"], "cross_attention_model": ["CrossAttentionUNetModel"]},
+    submod_attrs={
+        "component": ["UNet"],
+        "cross_attention": ["CrossAttentionUNet"],
+        "cross_attention_model": ["CrossAttentionUNetModel"],
+        "model": ["UNetModel"],
+    },
 )
 
 
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the U-Nets."""
-    registrar.add(UNet)
-    registrar.add(CrossAttentionUNet)
+    registrar.add_lazily(
+        "backbone",
+        unet="diffloom_unet.component:UNet",
+        cross_attention_unet="diffloom_unet.cross_attention:CrossAttentionUNet",
+    )

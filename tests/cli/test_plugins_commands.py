@@ -85,7 +85,7 @@ def test_list_on_a_terminal_has_every_name_too(
     monkeypatch.setenv("COLUMNS", "160")
     registry = load_registry()
     print_tables(
-        Registry(registry.components, registry.versions, [Quarantined("acme", "main", "no [licence]")])
+        Registry(registry.registrations, registry.versions, [Quarantined("acme", "main", "no [licence]")])
     )
     output = capsys.readouterr().out
     assert all(component.canonical in output for component in registry.components.values())

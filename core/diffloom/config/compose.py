@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from diffloom.config.choice import whole
 from diffloom.config.files import Location, locate, text_of
 from diffloom.config.merge import merge
 from diffloom.config.node import Branch, Broken, Entry, Findings, Leaf, Node, Place, Row, Source, from_python
-from diffloom.config.reader import read
 from diffloom.config.resolve import plain
 from diffloom.config.wording import show
 from diffloom.errors import ConfigError, Problem
-from diffloom.registry import HOME, Registry, did_you_mean
+from diffloom.registry import HOME, Registry, did_you_mean, normal_name
 
 
 @dataclass
@@ -36,10 +33,15 @@ class Composer:
 
     def text(self, text: str, source: Source) -> Branch:
         """A text's own tree, its `use:` taken to heart."""
-        root = read(text, source=source, findings=self.findings)
+        root = self._read(text, source)
         if root is None:
             raise ConfigError([Problem(source.name, "the file is empty")])
         return self.rooted(root, source)
+
+    def _read(self, text: str, source: Source, path: str = "") -> Node | None:
+        from diffloom.config.reader import read  # with it comes YAML, which a mapping does without
+
+        return read(text, source=source, findings=self.findings, path=path)
 
     def mapping(self, value: Mapping[str, Any]) -> Branch:
         """The tree of a configuration given as Python values."""
@@ -105,7 +107,7 @@ class Composer:
 
     def _distribution(self, leaf: Leaf) -> str:
         """A distribution that `use:` names; one that is absent or broken is a finding."""
-        name = canonicalize_name(str(leaf.value))
+        name = normal_name(str(leaf.value))
         broken = next((q for q in self.registry.quarantined if q.distribution == name), None)
         if name not in self.registry.versions and name != HOME:
             known = did_you_mean(name, self.registry.versions) or f"; try `pip install {name}`"
@@ -124,7 +126,7 @@ class Composer:
             if not equals or not all(keys):
                 self.findings.add(place, "", "expected key.path=value, such as train.steps=100")
                 continue
-            node = read(value, source=source, findings=self.findings, path=path)
+            node = self._read(value, source, path)
             if node is None:
                 if value.strip():
                     self.findings.add(

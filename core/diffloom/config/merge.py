@@ -32,7 +32,7 @@ def component_of(name: Leaf, kind: str, registry: Registry) -> type[Component]:
     source = name.place.source
     if source.ordered and "/" not in name.value:
         for distribution in source.use:
-            if (found := registry.components.get((kind, f"{distribution}/{name.value}"))) is not None:
+            if (found := registry.get(kind, f"{distribution}/{name.value}")) is not None:
                 return found
     return registry.find(kind, name.value, source.use)
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from diffloom.config.choice import AnyDocument
 from diffloom.config.node import join
 from diffloom.config.scalars import resolve
@@ -141,5 +139,7 @@ def _text(value: str) -> str:
     simple = value and value[0].isalpha() and PLAIN.issuperset(value)
     if simple and resolve(value) == value and value.lower() not in OLD_BOOLEANS:
         return value
+    import yaml  # most texts are simple
+
     quoted: str = yaml.dump(value, default_style='"', allow_unicode=True, width=2**31)
     return quoted.rstrip("\n")

@@ -102,7 +102,7 @@ class Resolver:
         if "type" not in node.entries:
             default = default_node(slot)
             if default is None:
-                names = [component.canonical for component in self.registry.of_kind(slot.kind)]
+                names = self.registry.names(slot.kind)
                 there = f"; there are {', '.join(names)}" if names else ""
                 self.findings.add(entry.key_place, join(path, "type"), f"required, but missing{there}")
                 return FAILED

@@ -39,7 +39,7 @@ def curves_from(
 
 def _names_model(text: str, registry: Registry) -> bool:
     """A registered schedule's name means the schedule, even where a file is called so."""
-    if text in {name for c in registry.of_kind("schedule") for name in (c.name, c.canonical)}:
+    if any(text in (name, name.partition("/")[2]) for name in registry.names("schedule")):
         return False
     if text.startswith(SHIPPED) or Path(text).suffix in FILE_SUFFIXES:
         return True

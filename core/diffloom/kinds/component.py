@@ -49,7 +49,7 @@ class Component(Section):
     name: ClassVar[str]
     """The component's own name; with its distribution in front it is canonical: `acme-moon/unet`."""
     canonical: ClassVar[str] = ""
-    """`distribution/name`; set when the component is registered."""
+    """`distribution/name`; set when the component is registered, or imported after that."""
     equation: ClassVar[str] = ""
     """What it computes, in a line for `diffloom explain`; a field of its own stands in braces.
 
@@ -57,6 +57,12 @@ class Component(Section):
     from F, t a time, s the cleaner one that a step goes to, z fresh noise; α and σ without an index are those of t. A
     derived component says its own, or none.
     """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **given: Any) -> None:
+        super().__pydantic_init_subclass__(**given)
+        if canonical := _registered_before.get(f"{cls.__module__}.{cls.__qualname__}"):
+            cls.canonical = canonical
 
     @classmethod
     def specimens(cls, folder: Path) -> Iterable[Self]:
@@ -87,6 +93,15 @@ class Component(Section):
     def is_kind(cls) -> bool:
         """Whether this class is a kind's base (it has a kind and no name) and not a component."""
         return "kind" in cls.__dict__
+
+
+_registered_before: dict[str, str] = {}
+"""`module.Class` → canonical name, of components that are registered and not imported yet."""
+
+
+def canonical_when_imported(path: str, canonical: str) -> None:
+    """The component that will be at `path`, `module.Class`, is to have this canonical name."""
+    _registered_before[path] = canonical
 
 
 class Default:

@@ -5,39 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffloom.hooks import hookimpl
-from diffloom.process.continuous_schedules import EDMSchedule, VESchedule, VPSchedule
-from diffloom.process.flow_schedule import FlowSchedule
-from diffloom.process.given_schedule import BetasSchedule
-from diffloom.process.learned_schedule import LearnedSchedule
-from diffloom.process.predictions import (
-    EDMPrediction,
-    EpsilonPrediction,
-    FlowPrediction,
-    PosteriorMeanPrediction,
-    ScorePrediction,
-    VPrediction,
-    X0Prediction,
-)
-from diffloom.process.schedules import (
-    ConstantSchedule,
-    LinearSchedule,
-    ScaledLinearSchedule,
-    SigmoidBetaSchedule,
-    SqrtSchedule,
-)
-from diffloom.process.signal_schedules import (
-    CosineSchedule,
-    ExponentialSchedule,
-    LaplaceSchedule,
-    SigmoidSchedule,
-)
-from diffloom.process.variances import (
-    FixedLargeVariance,
-    FixedSmallVariance,
-    LearnedRangeVariance,
-    LearnedVariance,
-)
-from diffloom.process.wrapped_schedules import LogSNRShiftSchedule, ZeroTerminalSNRSchedule
 
 if TYPE_CHECKING:
     from diffloom.registrar import Registrar
@@ -46,34 +13,40 @@ if TYPE_CHECKING:
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the schedules, predictions and variances."""
-    for component in (
-        LinearSchedule,
-        ScaledLinearSchedule,
-        SqrtSchedule,
-        SigmoidBetaSchedule,
-        ConstantSchedule,
-        CosineSchedule,
-        SigmoidSchedule,
-        LaplaceSchedule,
-        ExponentialSchedule,
-        BetasSchedule,
-        ZeroTerminalSNRSchedule,
-        LogSNRShiftSchedule,
-        VPSchedule,
-        VESchedule,
-        EDMSchedule,
-        FlowSchedule,
-        LearnedSchedule,
-        EpsilonPrediction,
-        X0Prediction,
-        VPrediction,
-        PosteriorMeanPrediction,
-        ScorePrediction,
-        FlowPrediction,
-        EDMPrediction,
-        FixedSmallVariance,
-        FixedLargeVariance,
-        LearnedRangeVariance,
-        LearnedVariance,
-    ):
-        registrar.add(component)
+    registrar.add_lazily(
+        "schedule",
+        linear="diffloom.process.schedules:LinearSchedule",
+        scaled_linear="diffloom.process.schedules:ScaledLinearSchedule",
+        sqrt="diffloom.process.schedules:SqrtSchedule",
+        sigmoid_beta="diffloom.process.schedules:SigmoidBetaSchedule",
+        constant="diffloom.process.schedules:ConstantSchedule",
+        cosine="diffloom.process.signal_schedules:CosineSchedule",
+        sigmoid="diffloom.process.signal_schedules:SigmoidSchedule",
+        laplace="diffloom.process.signal_schedules:LaplaceSchedule",
+        exponential="diffloom.process.signal_schedules:ExponentialSchedule",
+        betas="diffloom.process.given_schedule:BetasSchedule",
+        zero_terminal_snr="diffloom.process.wrapped_schedules:ZeroTerminalSNRSchedule",
+        log_snr_shift="diffloom.process.wrapped_schedules:LogSNRShiftSchedule",
+        vp="diffloom.process.continuous_schedules:VPSchedule",
+        ve="diffloom.process.continuous_schedules:VESchedule",
+        edm="diffloom.process.continuous_schedules:EDMSchedule",
+        flow="diffloom.process.flow_schedule:FlowSchedule",
+        learned="diffloom.process.learned_schedule:LearnedSchedule",
+    )
+    registrar.add_lazily(
+        "prediction",
+        epsilon="diffloom.process.predictions:EpsilonPrediction",
+        x0="diffloom.process.predictions:X0Prediction",
+        v="diffloom.process.predictions:VPrediction",
+        posterior_mean="diffloom.process.predictions:PosteriorMeanPrediction",
+        score="diffloom.process.predictions:ScorePrediction",
+        flow="diffloom.process.predictions:FlowPrediction",
+        edm="diffloom.process.predictions:EDMPrediction",
+    )
+    registrar.add_lazily(
+        "variance",
+        fixed_small="diffloom.process.variances:FixedSmallVariance",
+        fixed_large="diffloom.process.variances:FixedLargeVariance",
+        learned_range="diffloom.process.variances:LearnedRangeVariance",
+        learned="diffloom.process.variances:LearnedVariance",
+    )

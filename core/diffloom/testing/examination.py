@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,6 +76,9 @@ def conformance(distribution: str, *, files: Sequence[str] = ()) -> Report:
     NonConformityError, an AssertionError that lists every failure, and PluginError when there is no such distribution.
     """
     plugins = load_plugins(tuple(files))
+    components = list(
+        plugins.registry.of_distribution(distribution)
+    )  # what is broken is known after their import
     broken = [q for q in plugins.registry.quarantined if q.distribution == distribution]
     if distribution not in plugins.registry.versions and not broken:
         hint = (
@@ -86,9 +90,10 @@ def conformance(distribution: str, *, files: Sequence[str] = ()) -> Report:
     ]
     examined: list[str] = []
     checks = 1
-    torch_failure = torch_at_import(distribution, plugins.modules.get(distribution, []))
+    modules = [*plugins.modules.get(distribution, []), *(sys.modules[c.__module__] for c in components)]
+    torch_failure = torch_at_import(distribution, list(dict.fromkeys(modules)))
     failures += [torch_failure] if torch_failure else []
-    for component in plugins.registry.of_distribution(distribution):
+    for component in components:
         for label, count, found in _examined(component):
             examined.append(label)
             checks += count

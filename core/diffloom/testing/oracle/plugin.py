@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffloom.hooks import hookimpl
-from diffloom.testing.oracle.component import Oracle
 
 if TYPE_CHECKING:
     from diffloom.registrar import Registrar
@@ -14,4 +13,4 @@ if TYPE_CHECKING:
 @hookimpl
 def diffloom_register(registrar: Registrar) -> None:
     """Register the oracle."""
-    registrar.add(Oracle)
+    registrar.add_lazily("backbone", oracle="diffloom.testing.oracle.component:Oracle")
