@@ -39,14 +39,16 @@ class Multistep(Stepper):
         levels = course.levels
         table = [self.weights(course, index) for index in range(len(levels) - 1)]
         newest = [self._newest(*pair) for pair in zip(levels[1:], table, strict=True)]
+        kept = {self.remembers: 1.0}
         past: deque[list[Term]] = deque(maxlen=max(map(len, table)))  # the newest first
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             denoised = course.denoise(x_BCHW, levels[index])
-            terms: tuple[Term, ...] = denoised.terms(**newest[index])
+            terms = [*denoised.terms(**newest[index])]
             for weight, older in zip(table[index], past, strict=False):
-                terms += tuple((weight * count, tensor) for count, tensor in older)
-            past.appendleft([term for term in denoised.terms(**{self.remembers: 1.0}) if term[0] != 0.0])
+                for count, tensor in older:
+                    terms.append((weight * count, tensor))
+            past.appendleft([term for term in denoised.terms(**kept) if term[0] != 0.0])
             return denoised, summed(terms)
 
         return move

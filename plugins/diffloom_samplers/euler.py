@@ -9,6 +9,7 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -33,8 +34,10 @@ class Look:
 class Leg:
     """One step in constants."""
 
+    level: Level
+    """Where it begins."""
     start: Level
-    """Where the network is asked: the step's level, or a noisier one."""
+    """Where the network is asked: that level, or a noisier one."""
     carry: float
     """What x_t is multiplied by on the way there."""
     churn_std: float
@@ -43,13 +46,12 @@ class Leg:
     """Where the step arrives before its last noise."""
     look: Look | None
     """The second call."""
+    here: Mapping[str, float]
+    """What x₀ and ε of the first call count in the step, or, where the second is at its landing, in what mends it."""
+    ahead: Mapping[str, float]
+    """And those of the second."""
     fresh_std: float
     """Of the last noise."""
-
-    @property
-    def raises(self) -> bool:
-        """Whether x is brought elsewhere before the network is asked."""
-        return self.carry != 1.0 or self.churn_std != 0.0
 
 
 class Euler(Stepper):
@@ -77,40 +79,42 @@ class Euler(Stepper):
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             leg = legs[index]
-            if leg.raises:
+            if leg.start is not leg.level:
                 x_BCHW = perturbed(mixed(leg.carry, x_BCHW), leg.churn_std, course.noise, index)
             here = course.denoise(x_BCHW, leg.start)
-            if leg.look is None:
-                arrived = straight(here, leg.landing)
-            else:
-                arrived = self._bent(here, leg.landing, leg.look, course)
+            arrived = here.combined(**leg.here) if leg.look is None else bent(here, leg, leg.look)
             if leg.fresh_std == 0.0:
                 return here, arrived
             return here, perturbed(arrived, leg.fresh_std, course.noise, index)
 
-        return move
+        def bent(here: Denoised, leg: Leg, look: Look) -> Tensor:
+            """Euler's step, and what the second call adds to it."""
+            there = straight(here, look.level)
+            ahead = course.denoise(there, look.level)
+            terms = (*here.terms(**leg.here), *ahead.terms(**leg.ahead))
+            return summed(((1.0, there), *terms) if look.level is leg.landing else terms)
 
-    def _bent(self, here: Denoised, landing: Level, look: Look, course: Course) -> Tensor:
-        """Euler's step, and what the second call adds to it."""
-        there = straight(here, look.level)
-        ahead = course.denoise(there, look.level)
-        more, less = {self.compares: look.gain}, {self.compares: -look.gain}
-        if look.level is landing:  # Euler's step itself
-            return summed(((1.0, there), *here.terms(**less), *ahead.terms(**more)))
-        way = {"x0": landing.alpha, "eps": landing.sigma}
-        way[self.compares] -= look.gain
-        return summed((*here.terms(**way), *ahead.terms(**more)))
+        return move
 
     def _leg(self, course: Course, level: Level, next_level: Level) -> Leg:
         start, churn_std = self.churn.raised(level, course)
         landing, fresh_std = self.ancestry.landing(start, next_level)
         first_order = start.alpha == 0 or landing.is_clean
+        look = None if first_order else self.look(start, landing, course)
+        here = {"x0": landing.alpha, "eps": landing.sigma}
+        if look is not None:
+            if look.level is landing:  # Euler's step is there already
+                here = dict.fromkeys(here, 0.0)
+            here[self.compares] -= look.gain
         return Leg(
+            level=level,
             start=start,
             carry=1.0 if start is level else start.alpha / level.alpha,
             churn_std=churn_std,
             landing=landing,
-            look=None if first_order else self.look(start, landing, course),
+            look=look,
+            here=here,
+            ahead={} if look is None else {self.compares: look.gain},
             fresh_std=fresh_std,
         )
 

@@ -104,8 +104,14 @@ class Denoised:
     def terms(self, *, x0: float = 0.0, eps: float = 0.0) -> tuple[Term, Term]:
         """The same as terms of a longer sum (`summed`); what cancels, as in a midpoint rule, is 0 and costs nothing."""
         x0_x, x0_y, eps_x, eps_y = self._form
-        of_x, of_y = _left(x0 * x0_x, eps * eps_x), _left(x0 * x0_y, eps * eps_y)
-        return (of_x, self._x_BCHW), (of_y, self._y_BCHW)
+        of_x, of_y = x0 * x0_x, x0 * x0_y
+        least_x, least_y = abs(of_x) * ROUNDING, abs(of_y) * ROUNDING
+        of_x += eps * eps_x
+        of_y += eps * eps_y
+        return (
+            (0.0 if abs(of_x) < least_x else of_x, self._x_BCHW),
+            (0.0 if abs(of_y) < least_y else of_y, self._y_BCHW),
+        )
 
     def with_x0(self, x0_BCHW: Tensor, level: Level) -> Denoised:
         """The same with another x₀, and the ε that still makes x_t of it.
@@ -185,12 +191,6 @@ def _led(own: Tensor, others: Sequence[tuple[Tensor | float, Tensor]]) -> Tensor
         else:
             output = torch.add(output, other - own, alpha=weight)
     return output
-
-
-def _left(a: float, b: float) -> float:
-    """a + b, or 0 where that is no more than their own rounding."""
-    total = a + b
-    return 0.0 if abs(total) < ROUNDING * abs(a) else total
 
 
 def mixed(a: float, x: Tensor, b: float = 0.0, y: Tensor = NOTHING) -> Tensor:

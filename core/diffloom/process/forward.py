@@ -1,13 +1,16 @@
-"""The forward process q: clean pictures become noise. Legend: B batch, C channels, H height, W width."""
+"""The forward process q: clean pictures become noise. Only arithmetic, so no torch import.
+
+Legend: B batch, C channels, H height, W width."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from diffloom.kinds import NoiseSchedule
-from diffloom.process.types import Level
+    from diffloom.kinds import NoiseSchedule
+    from diffloom.process.types import Level
 
 
 def alpha_sigma(schedule: NoiseSchedule, t_B: Tensor, like_BCHW: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,8 +28,7 @@ def noised(x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float
     return alpha * x0 + sigma * eps
 
 
-@dataclass(frozen=True)
-class Posterior:
+class Posterior(NamedTuple):
     """q(x_s | x_t, x₀) for s < t: normal, its mean linear in x_t and x₀ (Ho et al. 2020, eq. 6 and 7).
 
     Written with the share `drop` = 1 − SNR(t)/SNR(s) of the signal-to-noise ratio lost from s to t, which has

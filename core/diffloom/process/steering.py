@@ -57,11 +57,14 @@ class Steered:
         )  # by condition, whatever it is stacked with
         self._denoisers: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
         self._looks: dict[tuple[bool, ...], Look] = {}
-        self._look((True,) * len(self.pulls))  # all that can be known before the walk
+        look = self._look((True,) * len(self.pulls))  # all that can be known before the walk
+        self._unsteered = None if self.pulls or self.corrections else look.denoise
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
         """The guided and corrected prediction."""
-        active = tuple([pull.active(level) for pull in self.pulls]) if self.pulls else ()
+        if self._unsteered is not None:
+            return self._unsteered(x_BCHW, level)
+        active = tuple([pull.active(level) for pull in self.pulls])
         look = self._looks.get(active) or self._look(active)
         seen_BCHW = x_BCHW if look.conditions == 1 else torch.cat([x_BCHW] * look.conditions)
         said = look.denoise(seen_BCHW, level)

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 from diffloom.kinds import Variance
+from diffloom.process.forward import Posterior
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,14 +24,10 @@ class FixedSmall:
 
     def std(self, current: Level, following: Level, denoised: Denoised) -> float:
         """√β̃; 0 where s is clean."""
-        from diffloom.process.forward import Posterior
-
         return math.sqrt(Posterior.between(current, following).variance)
 
     def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> float:
         """log β̃; log `least` into the clean level."""
-        from diffloom.process.forward import Posterior
-
         return math.log(least if following.is_clean else Posterior.between(current, following).variance)
 
 
@@ -43,14 +40,10 @@ class FixedLarge:
 
     def std(self, current: Level, following: Level, denoised: Denoised) -> float:
         """√β; 0 where s is clean."""
-        from diffloom.process.forward import Posterior
-
         return 0.0 if following.is_clean else math.sqrt(Posterior.between(current, following).beta)
 
     def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> float:
         """log β; log `least` into the clean level."""
-        from diffloom.process.forward import Posterior
-
         return math.log(least if following.is_clean else Posterior.between(current, following).beta)
 
 
@@ -81,8 +74,6 @@ class LearnedRange:
 
         Raises ValueError where the network has given no variance.
         """
-        from diffloom.process.forward import Posterior
-
         if following.is_clean:
             variance_output(denoised)
             return 0.0
@@ -91,8 +82,6 @@ class LearnedRange:
 
     def log_variance(self, current: Level, following: Level, denoised: Denoised, *, least: float) -> Tensor:
         """v·log β + (1 − v)·log β̃, shaped as x_BCHW; `least` is β̃ into the clean level."""
-        from diffloom.process.forward import Posterior
-
         posterior = Posterior.between(current, following)
         v_BCHW = (variance_output(denoised) + 1) / 2
         log_large = math.log(posterior.beta)
