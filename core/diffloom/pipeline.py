@@ -1,24 +1,26 @@
-"""Assembled parts → samples: the Python API. Legend: B batch, C channels, H height, W width."""
+"""Assembled parts → samples: the Python API. Legend: B batch, C channels, H height, W width.
+
+What draws is imported when something is drawn: models are built, converted and trained without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from diffloom import drawing
 from diffloom.assembled import Assembled
-from diffloom.drawing.fitting import arrived, decoding, drawn, walking
-from diffloom.inference import Precision
-from diffloom.inversion import Inversion, require_pictures
-from diffloom.kinds import Caching, Correction, Guidance, Guide, Sampler, Spacing, Walk
-from diffloom.output import Output
-from diffloom.process import Denoised, Step
-from diffloom.request import Request
-from diffloom.seeds import Seed
+
+if TYPE_CHECKING:
+    from diffloom.inference import Precision
+    from diffloom.kinds import Caching, Correction, Guidance, Guide, Sampler, Spacing, Walk
+    from diffloom.output import Output
+    from diffloom.process import Denoised, Step
+    from diffloom.seeds import Seed
 
 
 class Pipeline(Assembled):
@@ -37,6 +39,8 @@ class Pipeline(Assembled):
 
         `guidance=1.0` gives the plain conditional prediction. Conditions as in `sample`.
         """
+        from diffloom.request import Request
+
         plan = Request(
             count=len(x_t), guidance=guidance, conditions=conditions, negative=negative or {}
         ).plan(self)
@@ -76,6 +80,9 @@ class Pipeline(Assembled):
         `caching` are about speed (docs/speed.md). `batch_size` bounds memory and changes nothing else; `on_step(step)`
         is called after each step of each batch. Raises DiffloomError for values the model cannot use.
         """
+        from diffloom.output import Output
+        from diffloom.request import Request
+
         whole = Request(
             count=n,
             seed=seed,
@@ -93,7 +100,9 @@ class Pipeline(Assembled):
             compile=compile,
             caching=caching,
         ).plan(self)
-        parts = drawn(whole, walking=walking(batch_size), decoding=decoding(), on_step=on_step)
+        parts = drawing.drawn(
+            whole, walking=drawing.walking(batch_size), decoding=drawing.decoding(), on_step=on_step
+        )
         return Output(tensor=torch.cat([images_BCHW for _, images_BCHW in parts]), recipe=whole.recipe)
 
     def batches(
@@ -104,9 +113,14 @@ class Pipeline(Assembled):
         `asked` is everything else that `sample` takes. Without a `batch_size` it is chosen by the memory that is
         available; a batch that proves too large comes in parts. What is wrong is told before the first is drawn.
         """
+        from diffloom.output import Output
+        from diffloom.request import Request
+
         plan = Request.of(asked, count=n).plan(self)
         size = batch_size or drawing.suited_batch_size(plan)
-        parts = drawn(plan, walking=walking(size), decoding=decoding(), on_step=on_step)
+        parts = drawing.drawn(
+            plan, walking=drawing.walking(size), decoding=drawing.decoding(), on_step=on_step
+        )
         return (Output(tensor=images_BCHW, recipe=part.recipe) for part, images_BCHW in parts)
 
     def sample_to(
@@ -129,6 +143,8 @@ class Pipeline(Assembled):
         after each batch. Returns whether all are there, which of several processes the last one learns. Raises
         DiffloomError, also for a target that was begun with other arguments.
         """
+        from diffloom.request import Request
+
         plan = Request.of(asked, count=n).plan(self)
         return drawing.Collecting(
             plan=plan,
@@ -160,6 +176,8 @@ class Pipeline(Assembled):
         **conditions: Any,
     ) -> Iterator[Step]:
         """The steps of `sample`, one by one: t, x_t, predicted x₀, in the model's space. Leave the loop to cancel."""
+        from diffloom.request import Request
+
         return (
             Request(
                 count=n,
@@ -203,6 +221,9 @@ class Pipeline(Assembled):
         DiffloomError where a step does not converge, and where the first level has no signal: see
         `diffloom.inversion.Inversion`.
         """
+        from diffloom.inversion import Inversion, require_pictures
+        from diffloom.request import Request
+
         require_pictures(images, self.document.image.info)
         plan = Request(
             count=None,
@@ -214,6 +235,5 @@ class Pipeline(Assembled):
             negative=negative or {},
             start_BCHW=self.encode(images),
         ).plan(self)
-        return torch.cat(
-            [x_BCHW for _, x_BCHW in walking(batch_size).over(plan, lambda part: arrived(part.stream()))]
-        )
+        parts = drawing.walking(batch_size).over(plan, lambda part: drawing.arrived(part.stream()))
+        return torch.cat([x_BCHW for _, x_BCHW in parts])

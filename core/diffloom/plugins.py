@@ -44,10 +44,11 @@ class _Offer:
 
 
 class _Manager(pluggy.PluginManager):
-    """Looks for hooks in what a module defines; asking `dir()` wakes lazy names, which may import torch."""
+    """Looks for hooks in the functions a module defines; asking `dir()` wakes lazy names, which may import torch."""
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        return super().parse_hookimpl_opts(plugin, name) if name in vars(plugin) else None
+        is_own = inspect.isfunction(vars(plugin).get(name))
+        return super().parse_hookimpl_opts(plugin, name) if is_own else None
 
 
 class Plugins:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from diffloom import config
 from diffloom.assembly import assemble
@@ -15,6 +13,9 @@ from diffloom.device import usable_device
 from diffloom.initial import fill_from_files
 from diffloom.pipeline import Pipeline
 from diffloom.plugins import load_registry
+
+if TYPE_CHECKING:
+    import torch
 
 
 def build(

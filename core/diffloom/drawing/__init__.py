@@ -13,15 +13,27 @@ import lazy_loader
 if TYPE_CHECKING:
     from diffloom.drawing.batch_size import suited_batch_size
     from diffloom.drawing.collecting import Collecting, Collection, collection_at
+    from diffloom.drawing.fitting import arrived, decoding, drawn, walking
     from diffloom.drawing.share import Share
 
-__all__ = ["Collecting", "Collection", "Share", "collection_at", "suited_batch_size"]
+__all__ = [
+    "Collecting",
+    "Collection",
+    "Share",
+    "arrived",
+    "collection_at",
+    "decoding",
+    "drawn",
+    "suited_batch_size",
+    "walking",
+]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "batch_size": ["suited_batch_size"],
         "collecting": ["Collecting", "Collection", "collection_at"],
+        "fitting": ["arrived", "decoding", "drawn", "walking"],
         "share": ["Share"],
     },
 )
