@@ -5,13 +5,17 @@ from __future__ import annotations
 import gc
 import resource
 import time
+from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count
 from statistics import median, quantiles
 
 import torch
 from benchmarks.speed.case import Arm, Case
 from benchmarks.speed.memory import Peak
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
@@ -23,56 +27,99 @@ class Figures:
     """The peer's time by this arm's, the median over the rounds: above 1 is faster than the peer."""
     spread: tuple[float, float]
     """Lower and upper quartile of the ratios."""
+    rounds: int
+    """How many there were."""
     seconds: float
     """Median on the clock that ratios are made of: the CPU time of the case's clock, all threads together; on CUDA the
     wall's."""
     wall_seconds: float
+    gflop: float | None
+    """Floating-point operations as the peer does them, in 10⁹; None where these are not what it costs."""
     difference: float | None
     """Largest difference from the peer's output, in standard deviations of that; None where nothing is comparable."""
     peak_mib: float | None
     """Memory at most beyond what there was before a call; None where the system does not say."""
 
 
+@dataclass(frozen=True)
+class Turn:
+    """An arm's part of a round."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    output: Tensor | None
+    peak_mib: float | None
+    """None where nobody watched."""
+
+
 def measured(case: Case, device: torch.device) -> list[Figures]:
     """The figures of every arm, the peer's first."""
     arms = [case.peer, *case.ours]
-    outputs = {arm.name: arm.call() for arm in arms}
-    turns: dict[str, list[tuple[float, float]]] = {arm.name: [] for arm in arms}
-    for turn in range(case.rounds):
-        order = arms if turn % 2 else arms[::-1]  # whoever comes second finds other caches
+    gflop = _warmed_up(case)
+    turns: dict[str, list[Turn]] = defaultdict(list)
+    began = time.perf_counter()
+    for number in count(1):
+        is_over = time.perf_counter() - began > case.seconds and number >= case.fewest
+        is_last = is_over or number == case.rounds
+        if is_last:
+            gc.collect()  # what is garbage is no part of what there was before
+        order = arms if number % 2 else arms[::-1]  # whoever comes second finds other caches
         for arm in order:
-            turns[arm.name].append(_timed(arm, case, device))
-    clock = 1 if device.type == "cuda" and case.clock == "process" else 0
-    found = []
-    for arm in arms:
-        times = [times[clock] for times in turns[arm.name]]
-        ratios = [
-            peer[clock] / own[clock] for peer, own in zip(turns[case.peer.name], turns[arm.name], strict=True)
-        ]
-        lower, _, upper = quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
-        found.append(
-            Figures(
-                arm=arm.name,
-                ratio=median(ratios),
-                spread=(lower, upper),
-                seconds=median(times),
-                wall_seconds=median(wall for _, wall in turns[arm.name]),
-                difference=_difference(outputs[case.peer.name], outputs[arm.name]),
-                peak_mib=_peak(arm, device) if case.clock == "process" else None,
-            )
-        )
-    return found
+            turns[arm.name].append(_turn(arm, case, device, first=number == 1, watched=is_last))
+        if is_last:
+            break
+    return [_figures(case, arm, turns, gflop, device) for arm in arms]
 
 
-def _timed(arm: Arm, case: Case, device: torch.device) -> tuple[float, float]:
-    """CPU and wall seconds of one call."""
-    _wait(device)
-    cpu_time = time.process_time if case.clock == "process" else _children_time
-    cpu, wall = cpu_time(), time.perf_counter()
-    for _ in range(case.calls):
+def _warmed_up(case: Case) -> float | None:
+    """The first call of every arm, in which networks are made ready and prompts remembered; the peer's operations."""
+    with FlopCounterMode(display=False) if case.counts else nullcontext() as counter:
+        case.peer.call()
+    for arm in case.ours:
         arm.call()
-    _wait(device)
-    return (cpu_time() - cpu) / case.calls, (time.perf_counter() - wall) / case.calls
+    return case.gflop if counter is None else counter.get_total_flops() / 1e9
+
+
+def _turn(arm: Arm, case: Case, device: torch.device, *, first: bool, watched: bool) -> Turn:
+    """One turn. Its memory is watched in the last round, before which the allocator gives back what it kept: what that
+    costs in time is one of several rounds, of which the median is told."""
+    cpu_time = time.process_time if case.clock == "process" else _children_time
+    with Peak(device) if watched and case.clock == "process" else nullcontext() as peak:
+        _wait(device)
+        cpu, wall = cpu_time(), time.perf_counter()
+        for _ in range(case.calls):
+            output = arm.call()
+        _wait(device)
+        cpu, wall = cpu_time() - cpu, time.perf_counter() - wall
+    return Turn(
+        cpu_seconds=cpu / case.calls,
+        wall_seconds=wall / case.calls,
+        output=output if first else None,  # the rest would be held while memory is watched
+        peak_mib=None if peak is None else peak.mib,
+    )
+
+
+def _figures(
+    case: Case, arm: Arm, turns: dict[str, list[Turn]], gflop: float | None, device: torch.device
+) -> Figures:
+    def seconds(turn: Turn) -> float:
+        is_on_device = device.type == "cuda" and case.clock == "process"
+        return turn.wall_seconds if is_on_device else turn.cpu_seconds
+
+    own, theirs = turns[arm.name], turns[case.peer.name]
+    ratios = [seconds(a) / seconds(b) for a, b in zip(theirs, own, strict=True)]
+    lower, _, upper = quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
+    return Figures(
+        arm=arm.name,
+        ratio=median(ratios),
+        spread=(lower, upper),
+        rounds=len(own),
+        seconds=median(seconds(turn) for turn in own),
+        wall_seconds=median(turn.wall_seconds for turn in own),
+        gflop=gflop,
+        difference=_difference(theirs[0].output, own[0].output),
+        peak_mib=own[-1].peak_mib,
+    )
 
 
 def _children_time() -> float:
@@ -84,13 +131,6 @@ def _children_time() -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _peak(arm: Arm, device: torch.device) -> float | None:
-    gc.collect()
-    with Peak(device) as peak:
-        arm.call()
-    return peak.mib
 
 
 def _difference(peer: Tensor | None, own: Tensor | None) -> float | None:

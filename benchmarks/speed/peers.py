@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import diffloom
+from diffloom.testing.modules import awake
 from diffloom_clip.library import import_torchvision
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def import_peers() -> None:
@@ -19,16 +23,15 @@ def import_peers() -> None:
     import_torchvision()
 
 
-def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
-    """The network with all its weights at random: some begin at zero, and zeros hide differences."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if weight.dim() > 1:
-                weight.normal_(0, weight[0].numel() ** -0.5, generator=generator)
-            else:
-                weight.add_(torch.empty_like(weight).normal_(0, 0.02, generator=generator))
-    return network.eval().requires_grad_(False)
+def stirred(network: Network) -> Network:
+    """The network with none of its weights where it begins, as some begin at zero, and zeros hide differences."""
+    awake(network).requires_grad_(False)
+    return network
+
+
+def halved(network: Network) -> Network:
+    """A copy as fast as users of the peer make it in half precision: in bfloat16, pixel by pixel."""
+    return copy.deepcopy(network).to(torch.bfloat16, memory_format=torch.channels_last)
 
 
 def ours_of(peer: Any, device: torch.device, kind: str | None = None) -> nn.Module:

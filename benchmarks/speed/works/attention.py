@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from benchmarks.speed.case import Arm, Case
+from benchmarks.speed.case import Arm, Case, Precision
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
 
@@ -74,11 +74,14 @@ def case(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Ca
         return kernel(q_BNLD, k_BNMD, k_BNMD).transpose(1, 2).flatten(2)
 
     work = 4 * batch * heads * queries * keys * width / 1e9
-    word = {torch.float32: "fp32", torch.bfloat16: "bf16"}[dtype]
+    word: Precision = "bf16" if dtype == torch.bfloat16 else "fp32"
     return Case(
         title=f"attention of {batch} pictures, {heads} heads of {width}, {queries} queries, {keys} keys",
-        peer=Arm(f"diffusers {word}", theirs),
-        ours=[Arm(f"{name} {word}", partial(mine, kernel)) for name, kernel in _kernels().items()],
+        peer=Arm(f"diffusers {word}", theirs, precision=word),
+        ours=[
+            Arm(f"{name} {word}", partial(mine, kernel), precision=word)
+            for name, kernel in _kernels().items()
+        ],
         gflop=work,
         calls=max(1, round(MILLISECONDS / 1000 * 60 / work)),  # at some 60 GFLOP/s
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from benchmarks.speed.case import Arm, Case
+from benchmarks.speed.goal import Goal
 from benchmarks.speed.trained import latent_model, pixel_model, reference
 from torch import Tensor
 
@@ -30,6 +31,9 @@ WAYS = (
     {"every": 5},
     {"every": 5, "center": 0.8, "power": 1.4},
 )
+ASKED = {"every": 3}
+"""Of these, the one that is held to the goal; its error stands in its name."""
+GOAL = Goal("deep features, one level in 3 whole, 50 steps", "speed", 1.8)
 
 
 def cases(device: torch.device) -> Iterator[Case]:
@@ -41,9 +45,10 @@ def cases(device: torch.device) -> Iterator[Case]:
         arms = []
         for way in WAYS:
             draw = partial(_drawn, _pipeline(run, way, device))
-            arms.append(Arm(f"{_words(way)}: error {path_error(draw(), pictures):.4f}", draw))
+            name = f"{_words(way)}: error {path_error(draw(), pictures):.4f}"
+            arms.append(Arm(name, draw, [GOAL] if way == ASKED else []))
         own = Arm(f"diffloom, everything computed: error of 50 steps {path_error(pictures, goal):.4f}", plain)
-        yield Case(f"deep features, {COUNT} digits in {what}, 50 DDIM steps", own, arms, target="≥ 1.8×")
+        yield Case(f"deep features, {COUNT} digits in {what}, 50 DDIM steps", own, arms)
 
 
 def _pipeline(run: Path, way: dict[str, Any] | None, device: torch.device) -> Pipeline:

@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import torch
 from benchmarks.speed.case import Arm, Case
-from benchmarks.speed.peers import gflop, ours_of, stirred
+from benchmarks.speed.defaults import computed_in, with_defaults
+from benchmarks.speed.goal import Goal
+from benchmarks.speed.peers import halved, ours_of, stirred
 from diffusers import AutoencoderKL
 from torch import Tensor
 
@@ -25,65 +27,59 @@ KL_F8: dict[str, Any] = {
     "sample_size": 256,
 }
 """diffusers' form of KL-f8."""
+ROW = "KL decode"
+SMALL, LARGE = 32, 64
+"""Latents on a side, of pictures of 256 and 512 pixels."""
 
 
 def cases(device: torch.device) -> Iterator[Case]:
     """One picture of 256 pixels a side, then one of 512, without gradients."""
-    peer = cast(AutoencoderKL, stirred(AutoencoderKL(**KL_F8)).to(device))
-    own = ours_of(peer, device).eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(1)
-    small, large = (torch.randn(1, 4, side, side, generator=generator).to(device) for side in (32, 64))
+    peer, own = pair(device)
+    small, large = latents(SMALL, device), latents(LARGE, device)
 
-    yield _case("32×32 latents", partial(_theirs, peer, small), _mine(own, "fp32", small), target="≥ 1.12")
-    half = AutoencoderKL(**KL_F8).to(device, torch.bfloat16, memory_format=torch.channels_last).eval()
-    half.load_state_dict(peer.state_dict())
+    def ours(name: str, precision: Precision, x_BCHW: Tensor, *goals: Goal) -> Arm:
+        return Arm(name, mine(own, precision, x_BCHW), goals, computed_in(precision, own))
+
+    title = f"KL-f8 decode, {SMALL}×{SMALL} latents"
+    exact = ours("diffloom fp32", "fp32", small, Goal(f"{ROW}, fp32", "speed", 1.12))
+    default = Goal(f"{ROW}, as it comes", "speed", 2.4, by_bf16=True)
+    comes = ours("diffloom as it comes", "auto", small, default)
+    eager = Arm("diffusers fp32", partial(theirs, peer, small))
+    yield from with_defaults(Case(title, eager, [exact], counts=True, rounds=5), comes, device)
+    halves = Arm("diffusers bf16, channels_last", partial(theirs, halved(peer), small), precision="bf16")
+    bf16 = ours("diffloom bf16", "bf16", small)
+    yield Case(title, halves, [bf16], counts=True, rounds=3, fewest=3)
+    row = f"{ROW}, {LARGE}×{LARGE} latents, as a stretch"
+    strips = ours("diffloom fp32", "fp32", large, Goal(row, "memory", 0.35), Goal(row, "time", 1.05))
     yield Case(
-        "KL-f8 decode, 32×32 latents",
-        Arm("diffusers bf16, channels_last", partial(_theirs, half, small)),
-        [Arm("diffloom bf16", _mine(own, "bf16", small))],
-        gflop(partial(_theirs, peer, small)),
-        rounds=1,
+        f"KL-f8 decode, {LARGE}×{LARGE} latents",
+        Arm("diffusers fp32", partial(theirs, peer, large)),
+        [strips],
+        counts=True,
+        rounds=3,
+        fewest=3,
     )
-    target = "memory ≤ 0.35 of the peer's at ≤ 1.05 of its time"
-    yield _case(
-        "64×64 latents", partial(_theirs, peer, large), _mine(own, "fp32", large), target=target, rounds=1
-    )
-    yield from _in_tiles(peer, own, small)
 
 
-def _case(
-    size: str, theirs: Callable[[], Tensor], mine: Callable[[], Tensor], *, target: str, rounds: int = 2
-) -> Case:
-    arms = Arm("diffusers fp32", theirs), [Arm("diffloom fp32", mine)]
-    return Case(f"KL-f8 decode, {size}", *arms, gflop(theirs), rounds=rounds, target=target)
+def pair(device: torch.device) -> tuple[AutoencoderKL, Any]:
+    """The peer's autoencoder and ours with its weights."""
+    peer = stirred(AutoencoderKL(**KL_F8)).to(device)
+    return peer, ours_of(peer, device).eval().requires_grad_(False)
 
 
-def _in_tiles(peer: AutoencoderKL, own: Any, x_BCHW: Tensor) -> Iterator[Case]:
-    """Theirs blends windows of 16 latents that were normalised each by itself; ours are the picture's own."""
-    peer.enable_tiling()
-    peer.tile_latent_min_size, peer.tile_sample_min_size = 16, 128
-    tiled = type(own)(
-        encoder=own.encoder,
-        decoder=own.decoder,
-        channels=(own.image_channels, own.latent_channels),
-        factor=own.factor,
-        handling=type(own.handling)(tile=16),
-    )
-    yield Case(
-        "KL-f8 decode, 32×32 latents",
-        Arm("diffusers fp32, tiles of 16 blended", partial(_theirs, peer, x_BCHW)),
-        [Arm("diffloom fp32, tiles of 16 exact", _mine(tiled, "fp32", x_BCHW))],
-        rounds=1,
-    )
-    peer.disable_tiling()
+def latents(side: int, device: torch.device) -> Tensor:
+    """Of one picture (1, 4, side, side)."""
+    return torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(1)).to(device)
 
 
 @torch.inference_mode()
-def _theirs(network: AutoencoderKL, x_BCHW: Tensor) -> Tensor:
+def theirs(network: AutoencoderKL, x_BCHW: Tensor) -> Tensor:
+    """What the peer decodes."""
     return cast(Tensor, network.decode(x_BCHW.to(network.dtype)).sample)
 
 
-def _mine(codec: Any, precision: Precision, x_BCHW: Tensor) -> Callable[[], Tensor]:
+def mine(codec: Any, precision: Precision, x_BCHW: Tensor) -> Callable[[], Tensor]:
+    """A call that decodes by our network, made ready in the first."""
     kept = ReadyNetworks()
 
     @torch.inference_mode()

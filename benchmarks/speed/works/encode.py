@@ -7,9 +7,7 @@ from typing import Any, cast
 
 import torch
 from benchmarks.speed.case import Arm, Case
-from benchmarks.speed.peers import gflop, ours_of, stirred
-from benchmarks.speed.works.decode import KL_F8
-from diffusers import AutoencoderKL
+from benchmarks.speed.works.decode import pair
 from torch import Tensor
 
 from diffloom.inference import ReadyNetworks
@@ -17,8 +15,7 @@ from diffloom.inference import ReadyNetworks
 
 def cases(device: torch.device) -> Iterator[Case]:
     """One picture of 256 pixels a side, as a distribution of latents: as training does it, and made ready."""
-    peer = cast(AutoencoderKL, stirred(AutoencoderKL(**KL_F8)).to(device))
-    own: Any = ours_of(peer, device).eval().requires_grad_(False)
+    peer, own = pair(device)
     picture_BCHW = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(1)).tanh().to(device)
     kept = ReadyNetworks()
 
@@ -35,4 +32,4 @@ def cases(device: torch.device) -> Iterator[Case]:
         return cast(Tensor, cast(Any, kept.of(own, precision="fp32").module).encoded(picture_BCHW))
 
     arms = [Arm("diffloom fp32, as trained", plain), Arm("diffloom fp32, ready", ready)]
-    yield Case("KL-f8 encode, 256×256", Arm("diffusers fp32", theirs), arms, gflop(theirs), rounds=3)
+    yield Case("KL-f8 encode, 256×256", Arm("diffusers fp32", theirs), arms, counts=True, rounds=3, fewest=3)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from benchmarks.speed.case import Arm, Case
+from benchmarks.speed.case import Arm, Case, Precision
+from benchmarks.speed.compiled import compiled
+from benchmarks.speed.goal import Goal
 from benchmarks.speed.peers import gflop, ours_of, stirred
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.inference import ReadyNetworks
+from diffloom.inference.compute import TYPES
 
 SD15 = {"cross_attention_dim": 768, "sample_size": 64}
 """diffusers' defaults are the rest."""
@@ -38,16 +42,17 @@ def cases(device: torch.device) -> Iterator[Case]:
     if device.type != "cuda":
         return
     for name, options in (("SD 1.5 U-Net, 860 M, 512²", SD15), ("SDXL U-Net, 2.57 G, 1024²", SDXL)):
-        yield from guided_step(name, options, device, torch.bfloat16)
+        yield from guided_step(name, options, device, "bf16")
         torch.cuda.empty_cache()
 
 
 def guided_step(
-    name: str, options: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+    name: str, options: Mapping[str, Any], device: torch.device, precision: Precision
 ) -> Iterator[Case]:
-    """The network alone, our texts' keys and values prepared beforehand, as in a walk."""
+    """The network alone, our texts' keys and values prepared beforehand, as in a walk; then both sides compiled."""
+    dtype = TYPES[precision]
     peer = stirred(UNet2DConditionModel(**options)).to(device, dtype)
-    own, networks = ours_of(peer, device, "backbone"), ReadyNetworks()
+    own = ours_of(peer, device, "backbone")
     draw = partial(torch.randn, generator=torch.Generator().manual_seed(1))
     size = peer.config.sample_size
     x_BCHW = draw(2, peer.config.in_channels, size, size).to(device, dtype)
@@ -58,24 +63,29 @@ def guided_step(
     @torch.inference_mode()
     def theirs(network: Any) -> Tensor:
         output: Tensor = network(x_BCHW, t_B, tokens_BLD, added_cond_kwargs=added).sample
-        return output
+        return output.clone()  # what a CUDA graph returns is overwritten by the next call
 
-    ready = networks.of(own, precision="auto")
-    with torch.inference_mode():
-        condition = ready.prepare(Condition(tokens_BLD=tokens_BLD, vector_BD=vector_BD), [TIME])
+    def ours(what: str, goal: Goal, *, compiles: bool = False) -> Arm:
+        ready = ReadyNetworks().of(own, precision="auto", compiles=compiles)
+        with torch.inference_mode():
+            condition = ready.prepare(Condition(tokens_BLD=tokens_BLD, vector_BD=vector_BD), [TIME])
 
-    @torch.inference_mode()
-    def mine() -> Tensor:
-        return ready(x_BCHW, t_B, condition)
+        @torch.inference_mode()
+        def call() -> Tensor:
+            return ready(x_BCHW, t_B, condition)
 
-    word = str(dtype).removeprefix("torch.").replace("bfloat16", "bf16").replace("float32", "fp32")
-    work, title = gflop(partial(theirs, peer)), f"{name}, guided step"
-    ours = [Arm(f"diffloom {word}", mine)]
-    yield Case(title, Arm(f"diffusers {word}, eager", partial(theirs, peer)), ours, work, target="≥ 1.5")
-    compiled = torch.compile(peer)
-    yield Case(
-        title, Arm(f"diffusers {word}, compiled", partial(theirs, compiled)), ours, work, target="≥ 1.1"
+        return Arm(f"diffloom {what}", call, [goal], precision)
+
+    title = f"{name}, guided step"
+    beside_eager, beside_compiled = Goal(title, "speed", 1.5), Goal(f"{title}, beside compiled", "speed", 1.1)
+    eager = Arm(f"diffusers {precision}, eager", partial(theirs, peer), precision=precision)
+    plain = ours(precision, beside_eager)
+    yield Case(title, eager, [plain], counts=True)
+    whole = Arm(
+        f"diffusers {precision}, compiled", partial(theirs, compiled(peer, device)), precision=precision
     )
+    blocks = ours(f"{precision}, compiled", beside_compiled, compiles=True)
+    yield Case(title, whole, [replace(plain, goals=[beside_compiled]), blocks], gflop(eager.call))
 
 
 def _vector(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from benchmarks.speed.case import Arm, Case
-from benchmarks.speed.peers import gflop, ours_of, stirred
+from benchmarks.speed.compiled import compiled
+from benchmarks.speed.defaults import computed_in, with_defaults
+from benchmarks.speed.goal import Goal
+from benchmarks.speed.peers import gflop, halved, ours_of, stirred
 from diffusers import UNet2DModel
 from torch import Tensor
 
 from diffloom.condition import Condition
 from diffloom.inference import ReadyNetworks
+from diffloom.inference.compute import Precision
 
 CIFAR = {
     "sample_size": 32,
@@ -29,31 +35,42 @@ CIFAR = {
 """diffusers' form of Ho et al.'s network for CIFAR-10."""
 
 
+TITLE = "pixel U-Net 35.7 M, sampling step, batch 16"
+ROW = "pixel U-Net, sampling step"
+
+
 def cases(device: torch.device) -> Iterator[Case]:
-    """The network alone, at one time, without gradients."""
+    """The network alone, at one time, without gradients; on a GPU beside the peer compiled too."""
     peer = stirred(UNet2DModel(**CIFAR)).to(device)
-    own = ours_of(peer, device)
-    half = UNet2DModel(**CIFAR).to(device, torch.bfloat16, memory_format=torch.channels_last).eval()
-    half.load_state_dict(peer.state_dict())
+    own, half = ours_of(peer, device), halved(peer)
     x_BCHW = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1)).to(device)
     t_B = torch.full((16,), 500.0, device=device)
 
-    ready = {precision: ReadyNetworks() for precision in ("fp32", "bf16", "auto")}
-
     @torch.no_grad()
-    def theirs(network: UNet2DModel) -> Tensor:
-        return network(x_BCHW.to(network.dtype), t_B).sample
+    def theirs(network: Any) -> Tensor:
+        output: Tensor = network(x_BCHW.to(network.dtype), t_B).sample
+        return output.clone()  # what a CUDA graph returns is overwritten by the next call
 
-    @torch.no_grad()
-    def mine(precision: str) -> Tensor:
-        return ready[precision].of(own, precision=precision)(x_BCHW, t_B, Condition())
+    def ours(name: str, precision: Precision, goal: Goal, *, compiles: bool = False) -> Arm:
+        networks = ReadyNetworks()
 
-    def arm(precision: str, name: str) -> Arm:
-        return Arm(name, partial(mine, precision))
+        @torch.no_grad()
+        def call() -> Tensor:
+            return networks.of(own, precision=precision, compiles=compiles)(x_BCHW, t_B, Condition())
 
-    title, work = "pixel U-Net 35.7 M, sampling step, batch 16", gflop(partial(theirs, peer))
+        return Arm(name, call, [goal], computed_in(precision, own))
+
+    exact = ours("diffloom fp32", "fp32", Goal(f"{ROW}, fp32", "speed", 1.12, 1.25))
+    comes = ours("diffloom as it comes", "auto", Goal(f"{ROW}, as it comes", "speed", 2.0, by_bf16=True))
     eager = Arm("diffusers fp32", partial(theirs, peer))
-    yield Case(title, eager, [arm("fp32", "diffloom fp32")], work, rounds=5, target="≥ 1.12")
-    halves = Arm("diffusers bf16, channels_last", partial(theirs, half))
-    yield Case(title, halves, [arm("bf16", "diffloom bf16")], work, rounds=5, target="≥ 1.05")
-    yield Case(title, eager, [arm("auto", "diffloom as it comes")], work, rounds=3, target="≥ 2.0")
+    yield from with_defaults(Case(TITLE, eager, [exact], counts=True, rounds=5), comes, device)
+
+    halves = Arm("diffusers bf16, channels_last", partial(theirs, half), precision="bf16")
+    asked = 1.5 if device.type == "cuda" else 1.05
+    ready = ours("diffloom bf16", "bf16", Goal(f"{ROW}, bf16", "speed", asked))
+    yield Case(TITLE, halves, [ready], counts=True, rounds=5)
+    if device.type == "cuda":
+        whole = Arm("diffusers bf16, compiled", partial(theirs, compiled(half, device)), precision="bf16")
+        goal = Goal(f"{ROW}, bf16, beside compiled", "speed", 1.1)
+        blocks = ours("diffloom bf16, compiled", "bf16", goal, compiles=True)
+        yield Case(TITLE, whole, [replace(ready, goals=[goal]), blocks], gflop(halves.call))

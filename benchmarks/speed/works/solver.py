@@ -17,6 +17,7 @@ from typing import Any
 import diffusers
 import torch
 from benchmarks.speed.case import Arm, Case
+from benchmarks.speed.goal import Goal
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
@@ -51,6 +52,7 @@ STEPS, ROUNDS, WALKS_A_TURN = 50, 7, 2
 STABLE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SCHEDULE = ScaledLinearSchedule().build()
 EPSILON = Epsilon()
+GOAL = Goal("solver arithmetic of a step", "speed", 8)
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,9 @@ def cases(device: torch.device) -> Iterator[Case]:
             yield Case(
                 f"{name}: a step's arithmetic",
                 Arm("diffusers", theirs),
-                [Arm("diffloom", own)],
+                [Arm("diffloom", own, [GOAL])],
                 rounds=ROUNDS,
                 calls=WALKS_A_TURN * (STEPS // pair.calls - 5),
-                target="≥ 8",
             )
         yield from _drawing(device)
 

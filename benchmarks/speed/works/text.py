@@ -8,7 +8,8 @@ from typing import cast
 
 import torch
 from benchmarks.speed.case import Arm, Case
-from benchmarks.speed.peers import gflop, stirred
+from benchmarks.speed.goal import Goal
+from benchmarks.speed.peers import stirred
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -54,10 +55,9 @@ def cases(device: torch.device) -> Iterator[Case]:
     yield Case(
         f"{title}, 8 prompts",
         eager,
-        [Arm("diffloom fp32", lambda: towers(rows_NL))],
-        gflop(eager.call),
-        rounds=4,
-        target="≥ 1",
+        [Arm("diffloom fp32", lambda: towers(rows_NL), [Goal("text encoder", "speed", 1)])],
+        counts=True,
+        rounds=5,
     )
     both = Arm(
         "transformers fp32", lambda: [theirs(ids_NL), None][1]
@@ -66,7 +66,7 @@ def cases(device: torch.device) -> Iterator[Case]:
         f"{title}, one new prompt for 8 pictures, and the null condition",
         both,
         [Arm("diffloom fp32", lambda: asked([f"a picture of number {next(numbers)}"] * PROMPTS))],
-        rounds=4,
+        rounds=5,
     )
 
 
@@ -77,7 +77,6 @@ def _own(peer: CLIPTextModel, device: torch.device) -> ClipTextEncoder:
     ((bridge, inferred),) = [
         (bridge, found) for bridge in ClipText.bridges() if (found := bridge.infer(foreign)) is not None
     ]
-    tower = cast("object", inferred.part)
-    built = tower.build()  # type: ignore[attr-defined]
-    fill(built, tensors, bridge)
-    return ClipTextEncoder(towers=[built]).to(device).eval()
+    tower = inferred.build()
+    fill(tower, tensors, bridge)
+    return ClipTextEncoder(towers=[tower]).to(device).eval()

@@ -1,132 +1,53 @@
 """One step of training: the U-Net of 35.7 million parameters, 16 pictures of 32×32, AdamW, clipping, an average.
 
-Ours is a step as `diffloom train` takes it: the feed, the keyed draws, the update, the meter, the sentinel. The peer's
-is the step of diffusers' unconditional training example without accelerate around it; its batch and its noise are
-ready for it. Both start from the same weights and see the same examples, times and noise: what is compared are the
-examples' losses after an update.
+On a GPU one of 274 million too, on 64×64, and the peer compiled. Ours is a step as `diffloom train` takes it: the feed,
+the keyed draws, the update, the meter, the sentinel. The peer's is the step of diffusers' unconditional training
+example without accelerate around it; its batch and its noise are ready for it. Both start from the same weights and see
+the same examples, times and noise: what is compared are the examples' losses after an update.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
 import torch
 from benchmarks.speed.case import Arm, Case
-from benchmarks.speed.peers import gflop, ours_of, stirred
-from benchmarks.speed.works.sampling_step import CIFAR
+from benchmarks.speed.compiled import compiled
+from benchmarks.speed.defaults import with_defaults
+from benchmarks.speed.goal import Goal
+from benchmarks.speed.peers import gflop, stirred
+from benchmarks.speed.training import CIFAR_STEP, LDM_STEP, OPTIMIZER, Ours, Setting
 from diffusers import DDPMScheduler, UNet2DModel
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 from torch.nn import functional
 
-from diffloom import config
-from diffloom.kinds import DataInfo, Example
-from diffloom.plugins import load_plugins
-from diffloom.process import Draws
-from diffloom.sentinel import Watch
-from diffloom.training.diffusion import DiffusionTask
-from diffloom.training.engine import Engine
-from diffloom.training.opening import Opening
-from diffloom.training.preparation import Prepared
-from diffloom.training.readiness import readied
-from diffloom.training.state import TrainState
-from diffloom.training.step import OptimizerStep
 from diffloom_objectives.noising import Noised
 
-BATCH = 16
-OPTIMIZER = {"lr": 1e-4, "betas": (0.95, 0.999), "weight_decay": 1e-6, "eps": 1e-8}
-"""What the example sets."""
-STEPS = 30
-"""More than are ever taken."""
-
-
-class Pictures:
-    """Noise in place of pictures, in memory."""
-
-    def __init__(self) -> None:
-        generator = np.random.Generator(np.random.PCG64(0))
-        self._images_NCHW = generator.standard_normal((4 * BATCH, 3, 32, 32), np.float32).clip(-1, 1)
-        self.info = DataInfo(examples=len(self))
-
-    def __len__(self) -> int:
-        return len(self._images_NCHW)
-
-    def example(self, index: int, rng: np.random.Generator) -> Example:
-        return Example(self._images_NCHW[index], {})
-
-
-class Ours:
-    """A run that is taken a step at a time."""
-
-    def __init__(self, peer: UNet2DModel, device: torch.device, **settings: object) -> None:
-        plugins = load_plugins()
-        document = config.load(
-            {
-                "image": {"size": 32, "channels": 3},
-                "backbone": {"type": "unet", "attention_resolutions": [16]},
-                "schedule": {"type": "linear", "steps": 1000},
-                "prediction": "epsilon",
-                "sampling": {"sampler": "ddim", "steps": 50},
-                "train": {
-                    "steps": STEPS,
-                    "batch_size": BATCH,
-                    "lr": OPTIMIZER["lr"],
-                    "lr_schedule": {"warmup_steps": 0},
-                    "optimizer": {name: OPTIMIZER[name] for name in ("betas", "weight_decay", "eps")},
-                    "grad_clip": 1.0,
-                    "ema": {"decay": 0.9999},
-                    **settings,
-                },
-            },
-            registry=plugins.registry,
-        ).document
-        assert document.train is not None
-        self.engine = Engine(document.train, device=device)
-        opening = Opening(Prepared(document, document.train, Pictures()), plugins, self.engine)
-        task = opening.task(filled=False)
-        assert isinstance(task, DiffusionTask)
-        self.task = task
-        task.pipeline.backbone.load_state_dict(ours_of(peer, device).state_dict())
-        readied(task, document.train, self.engine.split)
-        parallel = self.engine.parallel(task)
-        self._state = TrainState(task, document.train)
-        self._state.train_mode()
-        self._step = OptimizerStep(self._state, document.train, self.engine, parallel)
-        self._watch = Watch(document.train, self._state, self.engine)
-        self._feed = opening.feed(task, None)
-        self._passes = self._feed.steps(first_step=0, last_step=STEPS)
-
-    def step(self) -> Tensor:
-        """The losses of the next step."""
-        taken = self._step.take(next(self._passes))
-        self._state.meter.add(step=taken.step, losses=taken.losses, grad_norm=taken.grad_norm)
-        if self.task.device.type == "cpu":
-            assert self._state.meter.bad_step() is None
-        self._watch.heard(taken, waited_seconds=0.0, seconds=1.0)
-        # A run lets go of its gradients when its next step begins, the peer at the end of its own.
-        self._state.optimizer.zero_grad(set_to_none=True)
-        return taken.losses.each_B
-
-    def examples(self) -> Iterator[Noised]:
-        """What each of its steps shows the network."""
-        for (batch,) in self._feed.steps(first_step=0, last_step=STEPS):
-            draws = Draws.of(0, batch.positions)
-            x0_BCHW = self.task.x0(batch, draws)
-            yield self.task.loss.noising(x0_BCHW, process=self.task.pipeline.process, draws=draws)
+ROW = "training step"
 
 
 class Theirs:
     """The example's loop."""
 
-    def __init__(self, peer: UNet2DModel, examples: Iterator[Noised], *, halves: bool = False) -> None:
-        self._network = UNet2DModel(**CIFAR).to(peer.device)
-        self._network.load_state_dict(peer.state_dict())
+    def __init__(
+        self,
+        peer: UNet2DModel,
+        examples: Iterator[Noised],
+        *,
+        halves: bool = False,
+        compiles: bool = False,
+    ) -> None:
+        network = UNet2DModel.from_config(peer.config).to(peer.device)
+        network.load_state_dict(peer.state_dict())
         self._halves = halves
         if halves:
-            self._network.to(memory_format=torch.channels_last)
-        self._optimizer = torch.optim.AdamW(self._network.parameters(), **OPTIMIZER)
-        self._ema = EMAModel(self._network.parameters(), decay=0.9999, use_ema_warmup=True, power=3 / 4)
+            network.to(memory_format=torch.channels_last)
+        self._weights = list(network.parameters())
+        self._network: Any = compiled(network, peer.device) if compiles else network
+        self._optimizer = torch.optim.AdamW(self._weights, **OPTIMIZER)
+        self._ema = EMAModel(self._weights, decay=0.9999, use_ema_warmup=True, power=3 / 4)
         self._scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
         self._examples = iter(
             [(one.x0_BCHW, one.eps_BCHW, one.t_B.long().to(peer.device)) for one in examples]
@@ -140,29 +61,64 @@ class Theirs:
             output_BCHW = self._network(noisy_BCHW, t_B).sample
         error_BCHW = functional.mse_loss(output_BCHW.float(), eps_BCHW, reduction="none")
         error_BCHW.mean().backward()
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self._ema.step(self._network.parameters())
+        self._ema.step(self._weights)
         return error_BCHW.detach().flatten(1).mean(1)
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    """In float32, and in bf16 by autocast; each side has taken a step before, so that losses show an update."""
-    peer = stirred(UNet2DModel(**CIFAR)).to(device)
-    title = "pixel U-Net 35.7 M, training step, batch 16"
-    asked = {"fp32": "≥ 1.14, memory ≤ 0.95", "bf16": "≥ 1.03, memory ≤ 0.78 of diffusers fp32"}
-    for precision, target in asked.items():
-        ours = Ours(peer, device, precision=precision)
-        theirs = Theirs(peer, ours.examples(), halves=precision == "bf16")
-        name = "diffusers fp32" if precision == "fp32" else "diffusers bf16, channels_last"
-        work = gflop(theirs.step)
-        ours.step()
-        yield Case(
-            title,
-            Arm(name, theirs.step),
-            [Arm(f"diffloom {precision}", ours.step)],
-            work,
-            rounds=3 if precision == "fp32" else 2,
-            target=target,
-        )
+    """In float32 and as it comes, then in bf16 by autocast."""
+    yield from _cases(CIFAR_STEP, device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        yield from _cases(LDM_STEP, device)
+
+
+def _cases(setting: Setting, device: torch.device) -> Iterator[Case]:
+    peer = stirred(UNet2DModel(**setting.peer)).to(device)
+    title = f"pixel U-Net {setting.millions} M, training step, batch {setting.batch}"
+    row = ROW if setting is CIFAR_STEP else f"{ROW} of {setting.millions} M"
+
+    exact, comes = Ours(setting, peer, device, asks="fp32"), Ours(setting, peer, device, asks="auto")
+    same = [Goal(f"{row}, fp32", "speed", 1.14, 1.35), Goal(f"{row}, fp32", "memory", 0.95)]
+    default = [
+        Goal(f"{row}, as it comes", "speed", 1.9, by_bf16=True),
+        Goal(f"{row}, as it comes", "memory", 0.78, by_bf16=True),
+    ]
+    case = Case(
+        title,
+        Arm("diffusers fp32", Theirs(peer, exact.examples()).step),
+        [Arm("diffloom fp32", exact.step, same)],
+        counts=True,
+        rounds=5,
+    )
+    yield from with_defaults(case, Arm("diffloom as it comes", comes.step, default, comes.precision), device)
+    del exact, comes, case  # their moments and averages
+
+    halves = Ours(setting, peer, device, asks="bf16")
+    theirs = Theirs(peer, halves.examples(), halves=True)
+    goal = Goal(f"{row}, bf16", "speed", 1.5 if device.type == "cuda" else 1.03)
+    whole = Arm("diffusers bf16, channels_last", theirs.step, precision="bf16")
+    own = Arm("diffloom bf16", halves.step, [goal], "bf16")
+    yield Case(title, whole, [own], counts=True, rounds=3, fewest=3)
+    if device.type == "cuda":
+        yield _compiled(title, row, setting, peer, device)
+
+
+def _compiled(title: str, row: str, setting: Setting, peer: UNet2DModel, device: torch.device) -> Case:
+    goal = Goal(f"{row}, bf16, beside compiled", "speed", 1.1)
+    plain, blocks = (Ours(setting, peer, device, asks="bf16", compiles=word) for word in (False, True))
+    work = gflop(Theirs(peer, plain.examples(), halves=True).step)
+    theirs = Theirs(peer, plain.examples(), halves=True, compiles=True)
+    return Case(
+        title,
+        Arm("diffusers bf16, compiled", theirs.step, precision="bf16"),
+        [
+            Arm("diffloom bf16", plain.step, [goal], "bf16"),
+            Arm("diffloom bf16, compiled", blocks.step, [goal], "bf16"),
+        ],
+        work,
+        rounds=5,
+    )
