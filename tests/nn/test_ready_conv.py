@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -216,3 +217,15 @@ def test_few_pixels_are_convolved_directly(monkeypatch: pytest.MonkeyPatch) -> N
     conv, x = nn.Conv2d(4, 4, 3, padding=1), torch.randn(1, 4, 4, 4)
     with torch.no_grad():
         assert torch.equal(winograd_conv(conv)(x), conv(x))
+
+
+def test_a_plan_asks_for_one_operation() -> None:
+    """Tensors without numbers: shapes are the same, the weights' other form is held, and no band is gone through."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        ready = winograd_conv(nn.Conv2d(8, 12, 3, padding=(0, 1)).requires_grad_(False))
+        x = torch.empty(1, 8, 66, 64)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            out = ready(x, silu=True, plus_BOHW=torch.empty(1, 12, 64, 64))
+    assert out.shape == (1, 12, 64, 64)
+    assert [tuple(kernel.shape) for kernel in ready.kernels] == [(4, 8, 12)] * 4
+    assert counter.get_total_flops() == 2 * 9 * 8 * 12 * 64 * 64
