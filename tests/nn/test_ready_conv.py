@@ -224,8 +224,8 @@ def test_a_plan_asks_for_one_operation() -> None:
     with FakeTensorMode(allow_non_fake_inputs=True):
         ready = winograd_conv(nn.Conv2d(8, 12, 3, padding=(0, 1)).requires_grad_(False))
         x = torch.empty(1, 8, 66, 64)
+        assert [tuple(kernel.shape) for kernel in ready.kernels] == [(4, 8, 12)] * 4
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             out = ready(x, silu=True, plus_BOHW=torch.empty(1, 12, 64, 64))
     assert out.shape == (1, 12, 64, 64)
-    assert [tuple(kernel.shape) for kernel in ready.kernels] == [(4, 8, 12)] * 4
     assert counter.get_total_flops() == 2 * 9 * 8 * 12 * 64 * 64
