@@ -11,7 +11,7 @@ ARGS ?=
 # What to measure; all of it if nothing is said.
 WORK ?=
 
-.PHONY: help demo demo-latent test test-gpu test-wheel bench lint fix docs clean
+.PHONY: help demo demo-latent test test-gpu test-wheel bench bench-gpu lint fix docs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ test-wheel: $(VENV)/installed-test ## run the quick tests against the built whee
 
 bench: $(VENV)/installed-dev ## speed and memory beside diffusers: about ten minutes; make bench WORK=sampling_step for one
 	$(BIN)/python -m benchmarks.speed $(WORK)
+
+bench-gpu: test-gpu ## the tests that need an NVIDIA GPU; then every work on it, compiled too, and its longest kernels
+	$(BIN)/python -m benchmarks.speed --device cuda --kernels 5 $(WORK)
 
 lint: $(VENV)/installed-dev ## check style and types
 	$(BIN)/ruff check .

@@ -3,12 +3,14 @@
     python -m benchmarks.speed              # every work, about ten minutes on two cores
     python -m benchmarks.speed train        # one
     python -m benchmarks.speed --kernels 5  # and, of each arm, the kernels that take most of its time
+    make bench-gpu                          # all that there is, on an NVIDIA GPU
 
 Prints a table and renews benchmarks/RESULTS.md, from the figures in benchmarks/speed/results.json.
 """
 
 from __future__ import annotations
 
+import gc
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
@@ -45,14 +47,20 @@ def main() -> None:
     from benchmarks.speed.rows import kept, renewed
     from benchmarks.speed.table import COLUMNS, cells, page
 
-    import_peers()
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("--device: torch finds no NVIDIA GPU here; leave it out to measure on the CPU")
+    import_peers()
     machine, most = description(device), peaks(device)
     print(machine, told(most), " | ".join(COLUMNS), sep="\n", flush=True)
     everywhere = [work for work in ORDER if device.type == "cuda" or work not in APART]
-    for work in options.work or everywhere:
+    works = {work: import_module(f"benchmarks.speed.works.{work}") for work in options.work or everywhere}
+    gc.collect()
+    gc.freeze()  # what was imported need not be looked through again before each watch of the memory
+    torch.manual_seed(0)  # networks begin with the same weights in every run
+    for work, module in works.items():
         rows = []
-        for case in import_module(f"benchmarks.speed.works.{work}").cases(device):
+        for case in module.cases(device):
             print(f"{work}: {case.title}", flush=True)
             found = kept(case, work, measured(case, device), most)
             for row, arm in zip(found, (case.peer, *case.ours), strict=True):

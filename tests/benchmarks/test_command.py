@@ -31,6 +31,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     peaks = {"fp32": {"convolution": 1.0}, "bf16": {"convolution": 2.0}}
     monkeypatch.setattr(command, "import_module", work)
     monkeypatch.setattr(command, "wait_passively", lambda module: None)
+    monkeypatch.setattr(command.gc, "freeze", lambda: None)
     monkeypatch.setattr(command, "HERE", tmp_path / "speed")
     monkeypatch.setattr(machine, "peaks", lambda device: peaks)
     (tmp_path / "speed").mkdir()
@@ -67,3 +68,14 @@ def test_all_are_those_that_ten_minutes_hold(
     assert measured == [work for work in ORDER if work not in APART]
     assert list((tmp_path / "speed").iterdir()) == []
     assert "theirs | 1.00 (1.00–1.00)" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, measured: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks.speed", "--device", "cuda"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "no NVIDIA GPU" in capsys.readouterr().err
+    assert measured == []

@@ -48,7 +48,7 @@ def cases(device: torch.device) -> Iterator[Case]:
             name = f"{_words(way)}: error {path_error(draw(), pictures):.4f}"
             arms.append(Arm(name, draw, [GOAL] if way == ASKED else []))
         own = Arm(f"diffloom, everything computed: error of 50 steps {path_error(pictures, goal):.4f}", plain)
-        yield Case(f"deep features, {COUNT} digits in {what}, 50 DDIM steps", own, arms)
+        yield Case(f"deep features, {COUNT} digits in {what}, 50 DDIM steps", own, arms, rounds=5)
 
 
 def _pipeline(run: Path, way: dict[str, Any] | None, device: torch.device) -> Pipeline:

@@ -85,7 +85,7 @@ def _of_nothing(folder: Path, device: torch.device) -> Case:
         return own[precision].sample(start=start_BCHW, steps=PIXEL_STEPS).tensor
 
     title = f"pixel U-Net 35.7 M, {PIXEL_COUNT} pictures of 32×32, {PIXEL_STEPS} steps, whole call"
-    return Case(title, Arm("diffusers DDIMPipeline", theirs), _arms(mine), rounds=5)
+    return Case(title, Arm("diffusers DDIMPipeline", theirs), _arms(mine), rounds=3, fewest=3)
 
 
 def _of_a_prompt(folder: Path, device: torch.device) -> Case:
@@ -116,7 +116,7 @@ def _of_a_prompt(folder: Path, device: torch.device) -> Case:
         return own[precision].sample(prompt=PROMPT, start=start_BCHW, steps=STEPS, guidance=SCALE).tensor
 
     title = f"latent text-to-image, one picture of 256×256, {STEPS} guided steps, whole call"
-    return Case(title, Arm("diffusers StableDiffusionPipeline", theirs), _arms(mine), rounds=5)
+    return Case(title, Arm("diffusers StableDiffusionPipeline", theirs), _arms(mine), rounds=3, fewest=3)
 
 
 def _text(folder: Path) -> dict[str, Any]:
