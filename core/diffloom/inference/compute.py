@@ -12,6 +12,8 @@ from torch import nn
 from diffloom.errors import DiffloomError
 from diffloom.inference.gains import Gains, gains
 from diffloom.inference.observed import is_observed, own_methods
+from diffloom.nn.winograd import CHANNELS
+from diffloom.nn.winograd import CLEARLY_FASTER as WINOGRAD_PAYS
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 TYPES: dict[Precision, torch.dtype] = {
@@ -26,7 +28,7 @@ LARGE = 5_000_000
 """Parameters from which `auto` considers half precision. A network of 1.4 M on 8×8 pictures took 1.1–1.6 times as long
 in bf16 where one of 35.7 M took 1.5: small ones have little to gain, and stay exact."""
 CLEARLY_FASTER = 1.3
-"""How much faster bf16 must compute a network's layers than float32 for `auto` to take it."""
+"""How much faster bf16 must compute a network's layers than the fastest way in float32 for `auto` to take it."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,22 @@ def _measured(network: nn.Module, device: torch.device, own: torch.dtype) -> tor
 
 
 def _gain(network: nn.Module, measured: Gains) -> float:
-    """How many times faster the network's layers are, weighed by their parameters: by Amdahl's law."""
-    spatial = sum(w.numel() for w in network.parameters() if _is_spatial(w))
-    share = spatial / sum(w.numel() for w in network.parameters())
+    """How many times faster bf16 computes the network's layers than the fastest way in float32, each layer weighed by
+    its parameters: by Amdahl's law.
+    """
     if not (measured.convolution and measured.product):
         return 0.0
-    return 1 / (share / measured.convolution + (1 - share) / measured.product)
+    spatial = sum(weight.numel() for weight in network.parameters() if _is_spatial(weight))
+    wide = sum(weight.numel() for weight in network.parameters() if _is_wide(weight))
+    rest = sum(weight.numel() for weight in network.parameters()) - spatial
+    by_winograd = measured.winograd if measured.winograd >= WINOGRAD_PAYS else 1.0
+    exact = wide / by_winograd + (spatial - wide) + rest
+    return exact / (spatial / measured.convolution + rest / measured.product)
+
+
+def _is_wide(weight: torch.Tensor) -> bool:
+    """Whether it is the kernel of a convolution that may be computed by Winograd's way, if that pays here."""
+    return weight.dim() == 4 and weight.shape[2:] == (3, 3) and min(weight.shape[:2]) >= CHANNELS
 
 
 def _is_spatial(weight: torch.Tensor) -> bool:
