@@ -53,16 +53,15 @@ def test_times_are_made_for_the_whole_walk_at_once() -> None:
     questions = Questions(V(), LEVELS)
     with Calls() as mode:
         for level in LEVELS[:-1]:
-            t_B = questions.times(level.t, X)
+            question, t_B = questions.put(level, 3, X.device)
+            assert question is questions[level]
             assert t_B.dtype == torch.float32
             assert t_B.tolist() == [level.t] * 3
     assert mode.counted["repeat"] == 1
-    assert questions.times(600.0, X[:2]).tolist() == [600.0] * 2
+    assert questions.put(LEVELS[1], 2, X.device)[1].tolist() == [600.0] * 2
     between = SCHEDULE.level(0.5)
-    seen = Questions(V(), LEVELS)
-    seen.times(600.0, X)
-    _ = seen[between]
-    torch.testing.assert_close(seen.times(between.t, X), torch.full((3,), between.t), rtol=0, atol=0)
+    _, t_B = questions.put(between, 3, X.device)
+    torch.testing.assert_close(t_B, torch.full((3,), between.t), rtol=0, atol=0)
 
 
 def test_where_a_sampler_looks_it_will_ask() -> None:

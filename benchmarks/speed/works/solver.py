@@ -1,8 +1,10 @@
 """What a step of each sampler costs beside the network: latents of 1×4×64×64 in float32, 50 steps.
 
 Arithmetic alone: both networks return a tensor that exists, both sides are given the noise that they ask for, and
-setting up (`set_timesteps`, our coefficients) is over before the clock runs. A step of two or three network calls is
-that many of the peer's. Drawing the noise is measured by itself.
+setting up (`set_timesteps`, our coefficients) is over before the clock runs. Both make what the network is given, x and
+a time for each of its rows, and mix what it says under two conditions; the peer's `step` is called as its pipelines
+call it, without a dictionary. A step of two network calls is two of the peer's. Drawing the noise is measured by
+itself.
 """
 
 from __future__ import annotations
@@ -19,29 +21,21 @@ import torch
 from benchmarks.speed.case import Arm, Case
 from benchmarks.speed.goal import Goal
 from diffusers.utils.torch_utils import randn_tensor
-from torch import Tensor, nn
+from torch import Tensor
 
-from diffloom.condition import Condition
 from diffloom.kinds import Conversion, Walk
 from diffloom.process import (
     CLEAN,
-    Aims,
-    Course,
     Draws,
     Epsilon,
-    FixedSmall,
     FlowVelocity,
     KeyedNoise,
     Level,
-    Model,
     Preconditioned,
-    Questions,
     ScaledLinearSchedule,
-    Steered,
-    denoiser,
-    under,
 )
 from diffloom.testing.closed_forms import exploding_at, flowing_at
+from diffloom.testing.composed import composed_course
 from diffloom_guidance import ClassifierFreeGuidance
 from diffloom_multistep import DEIS, IPNDM, LMS, PLMS, DPMpp2M, DPMpp3M, UniPC
 from diffloom_samplers import DDIM, DDPM, DPMPP2S, Ancestry, DPMSolver2S, Euler, Heun
@@ -151,11 +145,12 @@ def _peer(pair: Pair, x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tens
     scale_input = getattr(scheduler, "scale_model_input", lambda sample, t: sample)
     for number, t in enumerate(scheduler.timesteps, 1):
         scale_input(torch.cat([x] * 2) if pair.scale else x, t)
+        t.expand(len(halves))  # what a network is given with it: ours makes that too
         said = halves
         if pair.scale:
             null, asked = halves.chunk(2)
             said = null + pair.scale * (asked - null)
-        x = scheduler.step(said, t, x).prev_sample
+        x = scheduler.step(said, t, x, return_dict=False)[0]
         if number % pair.calls == 0:
             yield x
 
@@ -177,42 +172,18 @@ def _levels(pair: Pair, device: torch.device) -> tuple[Level, ...]:
 
 def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tensor]:
     """What `sample` composes, around the same network."""
-    both = torch.cat([output, output])
-    questions = Questions(pair.prediction, levels)
-    plain = denoiser(lambda *_: both if pair.scale else output, pair.prediction, questions=questions)
-    asked, null = Condition(), Condition()
-    model = Model(
-        under=under(plain),
-        backbone=nn.Identity(),
+    said = torch.cat([output, output]) if pair.scale else output
+    course = composed_course(
+        levels,
+        lambda *_: said,
+        noise_BCHW=noise,
         schedule=SCHEDULE,
-        space=nn.Identity(),
-        space_shape=SHAPE[1:],
-        conditioners={},
-    )
-    aims = Aims(asked, null)
-    guide = ClassifierFreeGuidance(scale=pair.scale).build() if pair.scale else None
-    course = Course(
-        levels=levels,
-        denoise=Steered(aims, model, guide(aims, model) if guide else ()),
-        noise=Given(noise),
-        variance=FixedSmall(),
-        at=questions.expecting(pair.at),
+        prediction=pair.prediction,
+        at=pair.at,
+        guidance=ClassifierFreeGuidance(scale=pair.scale) if pair.scale else None,
     )
     for step in pair.walk(x, course):
         yield step.following_BCHW
-
-
-@dataclass(frozen=True)
-class Given:
-    """Noise that exists."""
-
-    noise: Tensor
-
-    def __call__(self, index: int, draw: int = 0) -> Tensor:
-        return self.noise
-
-    def between(self, current: Level, following: Level) -> Tensor:
-        return self.noise
 
 
 def _drawing(device: torch.device) -> Iterator[Case]:

@@ -5,8 +5,7 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from diffloom.process.types import Level
 
 OF_X_T, OF_OUTPUT = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64, device="cpu").unbind()
 """x_t and the output, where one is alone and then the other."""
+NOTHING_PUT: Mapping[Level, tuple[Question, Tensor]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Questions(dict[Level, Question]):
     def __init__(self, prediction: Conversion, levels: Iterable[Level] = ()) -> None:
         super().__init__()
         self._prediction = prediction
-        self._times: dict[tuple[int, torch.device], dict[float, Tensor]] = defaultdict(dict)
+        self._put: dict[tuple[int, torch.device], dict[Level, tuple[Question, Tensor]]] = {}
         for level in levels:
             if not level.is_clean:
                 _ = self[level]
@@ -58,16 +58,21 @@ class Questions(dict[Level, Question]):
         made = self[level] = Question.of(self._prediction, level)
         return made
 
-    def times(self, t: float, like_BCHW: Tensor) -> Tensor:
-        """t for each row of `like`, (B,) float32 on its device; those of all questions are made when one is needed."""
-        place = like_BCHW.shape[0], like_BCHW.device
-        made = self._times[place]
-        if t not in made:
-            rows, device = place
-            times = [question.t for question in self.values()]
-            t_TB = torch.tensor(times, dtype=torch.float32, device=device)[:, None].repeat(1, rows)
-            made.update(zip(times, t_TB.unbind(), strict=True))
-        return made[t]
+    def put(self, level: Level, rows: int, device: torch.device) -> tuple[Question, Tensor]:
+        """That of a level, and its time for each of so many rows, (B,) float32.
+
+        The times of all questions are made when one is needed: there is nothing to make in a step.
+        """
+        known = self._put.get((rows, device), NOTHING_PUT).get(level)
+        return self._newly_put(level, rows, device) if known is None else known
+
+    def _newly_put(self, level: Level, rows: int, device: torch.device) -> tuple[Question, Tensor]:
+        _ = self[level]
+        times = [question.t for question in self.values()]
+        t_TB = torch.tensor(times, dtype=torch.float32, device=device)[:, None].repeat(1, rows)
+        put = dict(zip(self, zip(self.values(), t_TB.unbind(), strict=True), strict=True))
+        self._put[rows, device] = put
+        return put[level]
 
     def expecting(self, at: Callable[[float], Level]) -> Callable[[float], Level]:
         """`Course.at` whose levels are settled too: a sampler looks for them before it walks, and asks when it does."""

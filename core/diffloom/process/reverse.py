@@ -49,18 +49,19 @@ def denoiser(
     def denoise(
         x_BCHW: Tensor, level: Level, condition: Condition, estimate_BCHW: Tensor | None = None
     ) -> Denoised:
-        question = asked[level]
+        shape = x_BCHW.shape
+        question, t_B = asked.put(level, shape[0], x_BCHW.device)
         seen_BCHW = x_BCHW if question.scale_in == 1.0 else mixed(question.scale_in, x_BCHW)
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
-        output = network(seen_BCHW, asked.times(question.t, x_BCHW), condition)
+        output = network(seen_BCHW, t_B, condition)
         if output.dtype != x_BCHW.dtype:  # autocast may have made it half precision
             output = output.to(x_BCHW.dtype)
         if learned_variance:
             output, variance = _halves(output, x_BCHW)
             return Denoised.said(x_BCHW, output, question.form, variance)
-        if output.shape != x_BCHW.shape:
-            raise _misshapen("no learned", x_BCHW.shape, output)
+        if output.shape != shape:
+            raise _misshapen("no learned", shape, output)
         return Denoised.said(x_BCHW, output, question.form)
 
     return denoise

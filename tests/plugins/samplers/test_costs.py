@@ -11,13 +11,13 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffloom.condition import Condition
@@ -27,19 +27,12 @@ from diffloom.process import (
     Course,
     Denoised,
     Draws,
-    Epsilon,
-    FixedSmall,
     KeyedNoise,
-    LearnedRange,
     Level,
-    Model,
     ScaledLinearSchedule,
-    Steered,
     V,
-    clipped,
-    denoiser,
-    under,
 )
+from diffloom.testing.composed import composed_course
 from diffloom_guidance import (
     AdaptiveProjectedGuidance,
     CFGZeroGuidance,
@@ -124,19 +117,6 @@ class Passes(TorchDispatchMode):
         return found
 
 
-class StillNoise:
-    """The same noise everywhere: drawing is counted apart."""
-
-    def __init__(self, noise_BCHW: Tensor) -> None:
-        self.noise_BCHW = noise_BCHW
-
-    def __call__(self, index: int, draw: int = 0) -> Tensor:
-        return self.noise_BCHW
-
-    def between(self, current: Level, following: Level) -> Tensor:
-        return self.noise_BCHW
-
-
 def course(
     prediction: Any = None,
     *,
@@ -150,30 +130,17 @@ def course(
     outputs = {rows: torch.cat([x] * rows) * 0.9 for rows in (1, 2)}
     if learned:
         outputs = {rows: torch.cat([output, output], 1) for rows, output in outputs.items()}
-    plain = denoiser(
+    return composed_course(
+        LEVELS,
         lambda seen, t, condition: outputs[len(seen) // len(x)],
-        prediction or Epsilon(),
-        learned_variance=learned,
-    )
-    model = Model(
-        under=under(plain),
-        backbone=nn.Identity(),
+        noise_BCHW=torch.ones_like(x),
         schedule=SCHEDULE,
-        space=nn.Identity(),
-        space_shape=SHAPE[1:],
-        conditioners={},
-    )
-    aims = Aims(condition=ASKED, null=NULL)
-    pulls = guidance.build()(aims, model) if guidance else ()
-    denoise: Callable[[Tensor, Level], Denoised] = Steered(
-        aims, model, pulls, [correction.build() for correction in corrections]
-    )
-    return Course(
-        levels=LEVELS,
-        denoise=denoise if clip is None else clipped(denoise, clip),
-        noise=StillNoise(torch.ones_like(x)),
-        variance=LearnedRange() if learned else FixedSmall(),
-        at=SCHEDULE.level,
+        prediction=prediction,
+        guidance=guidance,
+        corrections=corrections,
+        clip=clip,
+        learned_variance=learned,
+        aims=Aims(condition=ASKED, null=NULL),
     )
 
 
