@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from diffloom.nn import Block, Downsample, Signal, Upsample, doubling, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
-from diffloom_autoencoder.strip_layers import activated, convolved, doubled, halved, layout_of, projected
+from diffloom_autoencoder.strip_layers import StripConv2d, activated, doubled, halved, layout_of
 from diffloom_autoencoder.strips import Strips
 
 NORM_EPS = 1e-6
@@ -28,9 +26,14 @@ class Convolution(nn.Conv2d):
     def forward(self, x_BCHW: Tensor, signal: Signal = WHOLE) -> Tensor:
         return super().forward(x_BCHW)
 
+    def for_inference(self) -> nn.Module:
+        """The same, which can compute in strips."""
+        self.strips = StripConv2d(self)
+        return self
+
     def in_strips(self, picture: Strips) -> Strips:
         """The same, strip by strip."""
-        return Strips(convolved(self, picture))
+        return Strips(self.strips.of(picture))
 
 
 class Halving(Downsample):
@@ -89,22 +92,24 @@ class PlainResidualBlock(Block):
         out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW
         return out_BCHW
 
+    def for_inference(self) -> nn.Module:
+        """The same, which can compute in strips."""
+        self.strips1, self.strips2 = StripConv2d(self.conv1), StripConv2d(self.conv2)
+        self.beside = StripConv2d(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None
+        return self
+
     def in_strips(self, picture: Strips) -> Strips:
         """The same, strip by strip."""
         enter = activated(self.norm1, picture)
-        h_strips = convolved(self.conv1, picture.kept(), enter)
-        if isinstance(self.shortcut, nn.Conv2d):
+        h_strips = self.strips1.of(picture.kept(), enter)
+        if self.beside is not None:
             # Both at once: where channels become fewer, the two take the place of the picture that they are made of.
-            pairs = list(zip(h_strips, projected(self.shortcut, picture), strict=True))
+            pairs = list(zip(h_strips, self.beside.of_pixels(picture), strict=True))
             h, picture = Strips(h for h, _ in pairs), Strips(beside for _, beside in pairs)
             del pairs
         else:
             h = Strips(h_strips)
-        return Strips(self._added(h, picture))
-
-    def _added(self, h: Strips, beside: Strips) -> Iterator[Tensor]:
-        for h_BCRW in convolved(self.conv2, h, activated(self.norm2, h)):
-            yield h_BCRW.add_(beside.take(h_BCRW.shape[2]))
+        return Strips(self.strips2.of(h, activated(self.norm2, h), plus=picture))
 
 
 class Head(Block):
@@ -119,9 +124,14 @@ class Head(Block):
         out_BCHW: Tensor = self.conv(_silu(extent.normalise(self.norm, x_BCHW)))
         return out_BCHW
 
+    def for_inference(self) -> nn.Module:
+        """The same, which can compute in strips."""
+        self.strips = StripConv2d(self.conv)
+        return self
+
     def in_strips(self, picture: Strips) -> Strips:
         """The same, strip by strip."""
-        return Strips(convolved(self.conv, picture, activated(self.norm, picture)))
+        return Strips(self.strips.of(picture, activated(self.norm, picture)))
 
 
 def _silu(x_BCHW: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn import ReadyConv2d, ready_conv
 from diffloom_autoencoder.moments import Moments
 from diffloom_autoencoder.strips import Filling, Strips, copied, windows
 
@@ -38,29 +39,59 @@ def rectified(rows_BCRW: Tensor, out_BCRW: Tensor) -> None:
     torch.clamp_min(rows_BCRW, 0, out=out_BCRW)
 
 
-def convolved(conv: nn.Conv2d, picture: Strips, filling: Filling = copied) -> Iterator[Tensor]:
-    """What the convolution makes of what `filling` makes of the picture, in the type of its weights."""
-    (size, _), (stride, _) = conv.kernel_size, conv.stride
-    edge = size // 2
-    rows = picture.rows_for(max(conv.in_channels, conv.out_channels))
-    for window_BCRW in windows(
-        picture,
-        rows=rows,
-        filling=filling,
-        size=size,
-        stride=stride,
-        edges=(edge, edge),
-        layout=layout_of(conv.weight),
-        dtype=conv.weight.dtype,
-    ):
-        yield functional.conv2d(window_BCRW, conv.weight, conv.bias, stride=stride, padding=(0, edge))
+class StripConv2d:
+    """A convolution for strips: `diffloom.nn.ready_conv` of rows that come with their neighbours."""
 
+    def __init__(self, conv: nn.Conv2d) -> None:
+        """Shares the weights of `conv`. Where it has others for a while, these are convolved with, the plain way."""
+        self.conv, self._weight = conv, conv.weight
+        (self.size, _), (self.stride, _) = conv.kernel_size, conv.stride
+        self.edge = self.size // 2
+        self.widest = max(conv.in_channels, conv.out_channels)
+        of_rows = nn.Conv2d(
+            conv.in_channels,
+            conv.out_channels,
+            self.size,
+            stride=self.stride,
+            padding=(0, self.edge),
+            device="meta",
+        )
+        of_rows.weight, of_rows.bias = conv.weight, conv.bias
+        self._ready: ReadyConv2d = ready_conv(of_rows)
 
-def projected(conv: nn.Conv2d, picture: Strips) -> Iterator[Tensor]:
-    """What a convolution of single pixels makes of the picture."""
-    rows = picture.rows_for(max(conv.in_channels, conv.out_channels))
-    for _ in range(0, picture.height, rows):
-        yield functional.conv2d(picture.take(rows), conv.weight, conv.bias)
+    def of(
+        self, picture: Strips, filling: Filling = copied, *, plus: Strips | None = None
+    ) -> Iterator[Tensor]:
+        """What it makes of what `filling` makes of the picture, in the type of its weights; `plus` is added."""
+        rows = picture.rows_for(self.widest)
+        for window_BCRW in windows(
+            picture,
+            rows=rows + rows % 2,  # Winograd's way computes two at once
+            filling=filling,
+            size=self.size,
+            stride=self.stride,
+            edges=(self.edge, self.edge),
+            layout=layout_of(self.conv.weight),
+            dtype=self.conv.weight.dtype,
+        ):
+            given = (window_BCRW.shape[2] - self.size) // self.stride + 1
+            yield self._convolved(window_BCRW, None if plus is None else plus.take(given))
+
+    def of_pixels(self, picture: Strips) -> Iterator[Tensor]:
+        """The same of a convolution of single pixels, which reads its strips as they are."""
+        rows = picture.rows_for(self.widest)
+        for _ in range(0, picture.height, rows + rows % 2):
+            yield self._convolved(picture.take(rows + rows % 2), None)
+
+    def _convolved(self, window_BCRW: Tensor, plus_BCRW: Tensor | None) -> Tensor:
+        conv = self.conv
+        if conv.weight is self._weight:
+            out_BCRW: Tensor = self._ready(window_BCRW, plus_BOHW=plus_BCRW)
+            return out_BCRW
+        out_BCRW = functional.conv2d(
+            window_BCRW, conv.weight, conv.bias, stride=self.stride, padding=(0, self.edge)
+        )
+        return out_BCRW if plus_BCRW is None else out_BCRW.add_(plus_BCRW)
 
 
 def doubled(folded: nn.ConvTranspose2d, picture: Strips) -> Iterator[Tensor]:

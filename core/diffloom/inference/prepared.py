@@ -88,7 +88,7 @@ def _converted(weight: Tensor, compute: Compute, dtype: torch.dtype) -> Tensor:
 def _shares(weight: Tensor, converted: Tensor) -> bool:
     """Whether the two are the same memory, which a plan's have as well, though there is none."""
     # None converts a part of a weight, so that nothing but the memory needs to be compared.
-    return weight.untyped_storage()._cdata == converted.untyped_storage()._cdata
+    return bool(weight.untyped_storage()._cdata == converted.untyped_storage()._cdata)
 
 
 def _exact_parts(network: nn.Module, compute: Compute) -> Iterator[nn.Module]:
