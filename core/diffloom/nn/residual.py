@@ -14,6 +14,7 @@ from diffloom.nn.initial import zeroed
 from diffloom.nn.ready_blocks import ReadyResidualBlock, ReadyScaleShiftResidualBlock
 from diffloom.nn.signal import Signal
 from diffloom.nn.trained_conv import convolved
+from diffloom.nn.trained_norm import activated
 
 
 class ResidualBlock(Block):
@@ -53,11 +54,11 @@ class ResidualBlock(Block):
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
-        h_BCHW = functional.silu(self.norm1(x_BCHW))
+        h_BCHW = activated(x_BCHW, self.norm1)
         if self.resize is not None:
             h_BCHW, x_BCHW = self.resize(h_BCHW), self.resize(x_BCHW)
         h_BCHW = convolved(h_BCHW, self.conv1)
-        h_BCHW = functional.silu(self.embed(h_BCHW, signal))
+        h_BCHW = self.embed(h_BCHW, signal)
         h_BCHW = convolved(self.dropout(h_BCHW), self.conv2)
         out_BCHW: Tensor = self.shortcut(x_BCHW) + h_BCHW
         return out_BCHW
@@ -67,9 +68,8 @@ class ResidualBlock(Block):
         return ReadyResidualBlock(self) if type(self) is ResidualBlock else self
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
-        """The second normalisation, of h with the embedding in it."""
-        out_BCHW: Tensor = self.norm2(h_BCHW + signal.projected(self, self.emb)[:, :, None, None])
-        return out_BCHW
+        """The second normalisation, of h with the embedding in it, activated."""
+        return activated(h_BCHW + signal.projected(self, self.emb)[:, :, None, None], self.norm2)
 
 
 class ScaleShiftResidualBlock(ResidualBlock):
@@ -81,10 +81,9 @@ class ScaleShiftResidualBlock(ResidualBlock):
     emb_parts = 2
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
-        """norm(h) · (1 + scale) + shift."""
+        """silu(norm(h) · (1 + scale) + shift)."""
         scale_BC11, shift_BC11 = signal.projected(self, self.emb)[:, :, None, None].chunk(2, dim=1)
-        out_BCHW: Tensor = self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11
-        return out_BCHW
+        return functional.silu(self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11)
 
     def for_inference(self) -> nn.Module:
         """The same block for samples; a block of another class keeps its own form."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from diffloom.nn.winograd import WORTHWHILE, convolved_in_bands, winograd_pays
 from diffloom.nn.winograd_slope import weight_slope
@@ -37,6 +38,7 @@ def trains_by_winograd(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
     height, width = x_BIHW.shape[2:]
     return (
         trains_exactly(conv, x_BIHW)
+        and type(conv.weight) is nn.Parameter  # what only has a shape need not be taken in bands
         and not (height % 2 or width % 2)
         and x_BIHW.numel() * conv.out_channels >= 4 * WORTHWHILE
         and x_BIHW.is_contiguous(memory_format=torch.channels_last)
@@ -44,26 +46,27 @@ def trains_by_winograd(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
     )
 
 
-def trains_exactly(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
-    """Whether a convolution may be computed in another way because this is a step of training in float32 on a CPU.
+def trains_exactly(layer: nn.Conv2d | nn.GroupNorm, x_BCHW: Tensor) -> bool:
+    """Whether a layer may be computed in another way because this is a step of training in float32 on a CPU.
 
-    Not where somebody listens to its calls or has made it another one, where torch compiles or transforms functions,
-    and where the weights are no plain tensors.
+    Not where somebody listens to its calls or has made it another one, where torch compiles or transforms functions
+    or differentiates forward, and where the weights are tensors with an arithmetic of their own.
     """
     from diffloom.inference.observed import has_hooks, own_methods
 
     return (
         not torch.compiler.is_compiling()
-        and type(conv) is nn.Conv2d
-        and conv.training
+        and type(layer) in (nn.Conv2d, nn.GroupNorm)
+        and layer.training
         and torch.is_grad_enabled()
-        and type(conv.weight) is nn.Parameter
-        and conv.weight.requires_grad
-        and x_BIHW.device.type == conv.weight.device.type == "cpu"
-        and x_BIHW.dtype == conv.weight.dtype == torch.float32
+        and not is_traceable_wrapper_subclass(layer.weight)
+        and layer.weight.requires_grad
+        and x_BCHW.device.type == layer.weight.device.type == "cpu"
+        and x_BCHW.dtype == layer.weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
-        and not (has_hooks(conv) or own_methods(conv))
+        and forward_ad._current_level < 0
+        and not (has_hooks(layer) or own_methods(layer))
     )
 
 
@@ -76,7 +79,6 @@ class Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_BIHW: Tensor, weight_OI33: Tensor, bias_O: Tensor | None) -> Tensor:
         ctx.save_for_backward(x_BIHW, weight_OI33)
-        ctx.save_for_forward(x_BIHW, weight_OI33)
         ctx.has_bias = bias_O is not None
         pixels = x_BIHW[:, 0].numel()
         return convolved_in_bands(x_BIHW, kernels(weight_OI33, squares=pixels // 4), bias_O)
@@ -97,15 +99,3 @@ class Convolution(torch.autograd.Function):
             weight_slope(x_BIHW, slope_BOHW) if wants[1] else None,
             slope_BOHW.sum((0, 2, 3)) if ctx.has_bias and wants[2] else None,
         )
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        """What a change of the arguments changes, to first order."""
-        x_BIHW, weight_OI33 = ctx.saved_tensors
-        x, weight, bias_O = tangents
-        out_BOHW = torch.zeros((), dtype=x_BIHW.dtype)
-        if x is not None:
-            out_BOHW = out_BOHW + functional.conv2d(x, weight_OI33, padding=1)
-        if weight is not None:
-            out_BOHW = out_BOHW + functional.conv2d(x_BIHW, weight, padding=1)
-        return out_BOHW if bias_O is None else out_BOHW + bias_O[:, None, None]
