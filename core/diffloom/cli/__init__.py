@@ -55,8 +55,12 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diffloom", message="diffloom %(version)s")
-def diffloom() -> None:
+@click.pass_context
+def diffloom(context: click.Context) -> None:
     """Diffusion models woven from plugins: train and sample what a YAML file names."""
+    from diffloom.cli.telling import told_logs
+
+    context.with_resource(told_logs())
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.inference.compute import Compute, Precision, chosen_compute
+from diffloom.inference.compute import Compute, Precision, chosen_compute, own_type
 from diffloom.inference.prepared import prepared
 from diffloom.inference.products import products
 from diffloom.inference.snapshot import Snapshot
 from diffloom.kinds import Network
+
+logger = logging.getLogger("diffloom")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ class ReadyNetworks:
                 self._kept = None
                 del ready
             module = prepared(network, compute)
+            if precision == "auto" and compute.is_half and compute.dtype != own_type(network):
+                logger.info(
+                    "sampling.precision: auto is %s for this network on this device; fp32 is exact",
+                    compute.precision,
+                )
             ready = ReadyNetwork(module, compute)
             if module is not network:
                 self._kept = (compute, Snapshot(network), ready)
