@@ -79,10 +79,13 @@ def refused(invoke: Invoke, *words: object) -> str:
 def test_calibrate_and_train(invoke: Invoke, model: Path) -> None:
     result = invoke("calibrate", "latent.yaml")
     assert result.exit_code == 0, result.output
-    *table, total, path = result.output.splitlines()
+    *table, total, path = result.stdout.splitlines()
     assert [line.split()[0] for line in table] == ["channel", "0", "1"]
     assert re.fullmatch(r" +all +[\d.e-]+   over 1437 examples", total)
     assert path == "latent.yaml"
+    assert result.stderr.splitlines()[-1] == (
+        "latent.yaml: has the statistics now, as space.statistics; all else in it is as it was"
+    )
 
     text = model.read_text()
     head, tail = MODEL.split("  weights: autoencoder      # diffloom train autoencoder.yaml -o autoencoder\n")
@@ -106,7 +109,9 @@ def test_calibrate_and_train(invoke: Invoke, model: Path) -> None:
 def test_beside_the_file(invoke: Invoke, model: Path, tmp_path: Path) -> None:
     """A new file in another folder, which says where the first one is."""
     (tmp_path / "sub").mkdir()
-    assert invoke("calibrate", "latent.yaml", "--examples", "100", "-o", "sub/calibrated.yaml").exit_code == 0
+    beside = invoke("calibrate", "latent.yaml", "--examples", "100", "-o", "sub/calibrated.yaml")
+    assert beside.exit_code == 0, beside.output
+    assert "sub/calibrated.yaml: is new, and extends latent.yaml by its space.statistics\n" in beside.stderr
     assert model.read_text() == MODEL
     written = yaml.safe_load((tmp_path / "sub" / "calibrated.yaml").read_text())
     assert written["extends"] == "../latent.yaml"
@@ -183,6 +188,46 @@ def test_models_without_latents(invoke: Invoke, model: Path) -> None:
     Path("autoencoder.yaml").write_text(AUTOENCODER)
     assert "autoencoder.yaml: is an autoencoder by itself" in refused(invoke, "autoencoder.yaml")
     assert "no such file" in refused(invoke, "latnet.yaml")
+
+
+def test_a_shipped_file_stays_as_it_is(invoke: Invoke, model: Path) -> None:
+    assert refused(invoke, "diffloom:digits_latent").endswith(
+        "space: is shipped and stays as it is; write beside it with -o digits_latent_calibrated.yaml\n"
+    )
+
+
+def test_the_help_says_which_file_is_written(invoke: Invoke) -> None:
+    page = " ".join(invoke("calibrate", "--help").output.split())
+    assert "are written into FILE itself as `space.statistics`, or with -o into a new file beside it" in page
+    assert "A shipped configuration takes -o." in page
+
+
+def test_a_link_stays_a_link(invoke: Invoke, model: Path, tmp_path: Path) -> None:
+    """What it leads to is written, whole or not at all: nothing else is left in either folder."""
+    (tmp_path / "shared").mkdir()
+    shared = tmp_path / "shared" / "latent.yaml"
+    model.rename(shared)
+    model.symlink_to(shared)
+    names = sorted(path.name for path in tmp_path.rglob("*.yaml*"))
+    assert invoke("calibrate", "latent.yaml", "--examples", "10").exit_code == 0
+    assert model.is_symlink()
+    assert "statistics:" in shared.read_text()
+    assert sorted(path.name for path in tmp_path.rglob("*.yaml*")) == names
+
+
+def test_what_cannot_be_written_leaves_the_file_whole(
+    invoke: Invoke, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: the very last step fails."""
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == "latent.yaml":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", full)
+    assert "cannot be written: No space left on device" in refused(invoke, "latent.yaml", "--examples", "10")
 
 
 def test_windows_text(invoke: Invoke, model: Path) -> None:

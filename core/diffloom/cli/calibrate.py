@@ -40,8 +40,9 @@ def calibrate(
 ) -> None:
     """Measure the latents of FILE, a latent diffusion model, on its data.
 
-    Every channel's mean and standard deviation go into FILE as `space.statistics`, and from then on latents are
-    brought to mean 0 and deviation 1, which is what noise schedules are made for. All else in FILE stays as it is.
+    Every channel's mean and standard deviation are written into FILE itself as `space.statistics`, or with -o into a
+    new file beside it, and from then on latents are brought to mean 0 and deviation 1, which is what noise schedules
+    are made for. All else in FILE stays as it is, comments too. A shipped configuration takes -o.
     """
     from diffloom import config
     from diffloom.plugins import load_registry
@@ -63,6 +64,7 @@ def calibrate(
     store.write(measured.statistics)
     for line in _table(measured):
         click.echo(line)
+    click.echo(f"{store.path}: {store.told}", err=True)
     click.echo(str(store.path))
 
 

@@ -67,9 +67,16 @@ class StatisticsFile:
         channels = document.space_info.channels
         self._text(Statistics(mean=(0.0,) * channels, std=(1.0,) * channels, examples=1, data="0" * 64))
 
+    @property
+    def told(self) -> str:
+        """What becomes of the file at `path`, to say once it has."""
+        if self.output is None:
+            return "has the statistics now, as space.statistics; all else in it is as it was"
+        return f"is new, and extends {self.file} by its space.statistics"
+
     def write(self, statistics: Statistics) -> None:
-        """Store them, whole or not at all. Raises ConfigError or RunError."""
-        replace_text(self.path, self._text(statistics))
+        """Store them, whole or not at all; a link stays one. Raises ConfigError or RunError."""
+        replace_text(self.path.resolve(), self._text(statistics))
 
     def _text(self, statistics: Statistics) -> str:
         """What to write, proved by reading it: the configuration as it was, and these statistics."""
