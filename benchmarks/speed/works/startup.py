@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -58,5 +59,10 @@ def _python(code: str) -> None:
 
 
 def _run(*words: str) -> None:
-    """A process of Python's from its beginning to its end."""
-    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+    """A process of Python's from its beginning to its end, which keeps what it compiles, as an installer does.
+
+    Where PYTHONDONTWRITEBYTECODE stands, the sources of a checkout would be compiled anew in every process, and those
+    of the peer, which an installer compiled, in none.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, env=environment)
