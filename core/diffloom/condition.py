@@ -28,6 +28,10 @@ class Condition:
     """What a backbone's `prepare()` computed of this condition alone, by the layer that reads it. No slot: whatever
     changes the condition leaves it behind, so that it can never be another condition's.
     """
+    time: float | None = field(default=None, compare=False, repr=False)
+    """The time of the call that this is given to, all of its t_B, where whoever calls knows it on the host: so that
+    nobody waits for a device to read it. No slot either.
+    """
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Condition:
         """`function` applied to every filled slot."""
@@ -38,7 +42,7 @@ class Condition:
         return {
             item.name: value
             for item in fields(self)
-            if item.name != "memory" and (value := getattr(self, item.name)) is not None
+            if item.name not in {"memory", "time"} and (value := getattr(self, item.name)) is not None
         }
 
     def where(self, keep_B: Tensor, other: Condition) -> Condition:

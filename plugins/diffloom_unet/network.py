@@ -191,7 +191,7 @@ class Network(nn.Module):
         """t_B are table indices, fractions allowed. Raises ValueError for slots or sizes that do not fit."""
         condition = condition or Condition()
         self._check(x_BCHW, condition)
-        time = the_time(t_B) if condition.memory else None
+        time = the_time(t_B, condition) if condition.memory else None
         known = condition.memory.get((self, time))
         emb_BE = (
             self._embedded(t_B, condition, x_BCHW.dtype) if known is None else known[0].expand(len(t_B), -1)

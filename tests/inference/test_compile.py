@@ -59,6 +59,28 @@ def test_a_block_s_graph_serves_its_likes_and_every_batch() -> None:
     )
 
 
+@torch.no_grad()
+def test_what_is_known_of_the_times_compiles_nothing_anew() -> None:
+    """A block is shown what was projected for it, never a time: one graph for all of them."""
+    torch._dynamo.reset()
+    network = UNetModel(channels=(8,), blocks_per_level=1, attention_levels=(), norm_groups=4).eval()
+    for weight in network.parameters():
+        weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    counting, times = Counting(), (900.0, 600.0, 300.0)
+    made = prepared(network, chosen_compute("fp32", network, compiles=True), backend=counting)
+    condition = made.prepare(Condition(), times=times)  # type: ignore[operator]
+    assert condition.memory
+    x_BCHW, _, _ = inputs(2)
+    graphs = []
+    for t in times:
+        t_B = torch.full((2,), t)
+        torch.testing.assert_close(
+            made(x_BCHW, t_B, condition), network(x_BCHW, t_B, Condition()), rtol=0, atol=ROUNDING
+        )
+        graphs.append(counting.graphs)
+    assert graphs == [graphs[0]] * 3
+
+
 def test_where_nothing_compiles_the_reason_is_told_and_the_network_drawn_from(
     unet: Callable[[int], nn.Module], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

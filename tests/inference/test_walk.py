@@ -16,6 +16,7 @@ from diffloom.condition import Condition
 from diffloom.errors import ConfigError
 from diffloom.inversion import Inversion
 from diffloom.kinds import Caching, Network, Remembering
+from diffloom.nn import TimestepMLP, the_time
 from diffloom.request import Request
 from diffloom.sampling import SamplingPlan
 
@@ -106,3 +107,30 @@ def test_a_network_with_nothing_to_leave_out_is_one_error_before_the_first_step(
 ) -> None:
     with pytest.raises(ConfigError, match=r"sampling\.caching: there is nothing to leave out"):
         plan(small_model, Refusing(), conditions={"label": 3}, steps=4).stream()
+
+
+def test_no_step_reads_its_time_or_embeds_it(small_model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, whose tensors nobody may read: the walk says its times, and their embeddings are there."""
+    steps = small_model.stream(label=[3, 4], steps=5, guidance=2.0)
+    first = next(steps)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("not in a step")
+
+    monkeypatch.setattr(TimestepMLP, "forward", forbidden)
+    monkeypatch.setattr(Tensor, "tolist", forbidden)
+    *_, last = steps
+    monkeypatch.undo()
+    assert last.index == first.index + 4
+    *_, again = small_model.stream(label=[3, 4], steps=5, guidance=2.0)
+    assert torch.equal(last.following_BCHW, again.following_BCHW)
+
+
+def test_a_time_is_as_float32_has_it_and_read_only_where_that_is_free() -> None:
+    told, unknown = Condition(time=0.1), Condition()
+    on_device = torch.full((3,), 0.1, device="meta")
+    assert the_time(on_device, told) == the_time(torch.full((3,), 0.1), unknown) == pytest.approx(0.1)
+    assert the_time(on_device, told) == torch.tensor(0.1).item() != 0.1
+    assert the_time(on_device, unknown) is None
+    assert the_time(torch.tensor([1.0, 2.0]), unknown) is None
+    assert "time" not in told.filled()

@@ -47,7 +47,8 @@ class WalkNetwork:
 
     def __call__(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         """The network's output at `t` under a condition that was prepared."""
-        if self._caching is None:
-            return self._ready(x_BCHW, t_B, condition)
-        _, remembering = self._remembering[id(condition)]
-        return replace(self._ready, instead=remembering.at(self.t))(x_BCHW, t_B, condition)
+        ready = self._ready
+        if self._caching is not None:
+            _, remembering = self._remembering[id(condition)]
+            ready = replace(ready, instead=remembering.at(self.t))
+        return ready(x_BCHW, t_B, replace(condition, time=self.t))

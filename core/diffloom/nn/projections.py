@@ -6,11 +6,13 @@ Legend: E embedding width, T times, R rows: one for each picture, or one for all
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from ctypes import c_float
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from diffloom.condition import Condition
 from diffloom.nn.ready_blocks import ReadyResidualBlock
 from diffloom.nn.residual import ResidualBlock
 
@@ -36,8 +38,8 @@ def remembered_projections(
     numbers = sum(weight.shape[0] for weight in weights) + weights[0].shape[1]
     if not times or len(times) * rows * numbers * weights[0].element_size() > REMEMBERED_BYTES:
         return {}
-    t_T = torch.tensor(times, dtype=torch.float32, device=weights[0].device)
-    emb_XE = embedding(t_T.repeat_interleave(rows))
+    t_T = torch.tensor(times, dtype=torch.float32, device="cpu")
+    emb_XE = embedding(t_T.repeat_interleave(rows).to(weights[0].device))
     made = {network: emb_XE} | {part: projection(emb_XE) for part, projection in readers.items()}
     return {
         (part, time): (row_RK,)
@@ -46,8 +48,12 @@ def remembered_projections(
     }
 
 
-def the_time(t_B: Tensor) -> float | None:
-    """The one time of all rows; None where they differ, and where to know it would have a device waited for."""
+def the_time(t_B: Tensor, condition: Condition) -> float | None:
+    """The one time of all rows, as float32 has it; None where they differ, and where nobody said it (`Condition.time`)
+    and to know it would have a device waited for.
+    """
+    if condition.time is not None:
+        return c_float(condition.time).value
     if t_B.device.type != "cpu":
         return None
     first, *others = t_B.tolist()

@@ -6,7 +6,7 @@ Legend: B batch, I channels in, O channels out, H height, W width, E numbers tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +65,12 @@ class ReadyResidualBlock(Block):
         self.conv2 = ready_conv(plain.conv2)
         self.shortcut = ready_conv(plain.shortcut) if isinstance(plain.shortcut, nn.Conv2d) else None
 
+    def __call__(self, x_BIHW: Tensor, signal: Signal) -> Any:
+        return super().__call__(x_BIHW, signal.of(self))
+
     def forward(self, x_BIHW: Tensor, signal: Signal) -> Tensor:
         """(B, I, H, W) → (B, O, H, W), or what `resize` makes of height and width."""
-        emb_BE = signal.projected(self, self.emb)
+        emb_BE = signal.projected(self.emb)
         h_BOHW = self.embedded(self.norm1(x_BIHW), emb_BE)
         if self.resize is not None:
             x_BIHW = self.resize(x_BIHW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -53,6 +53,9 @@ class ResidualBlock(Block):
         if in_channels != out_channels:
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
+    def __call__(self, x_BCHW: Tensor, signal: Signal) -> Any:
+        return super().__call__(x_BCHW, signal.of(self))
+
     def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
         h_BCHW = activated(x_BCHW, self.norm1)
         if self.resize is not None:
@@ -69,7 +72,7 @@ class ResidualBlock(Block):
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """The second normalisation, of h with the embedding in it, activated."""
-        return activated(h_BCHW + signal.projected(self, self.emb)[:, :, None, None], self.norm2)
+        return activated(h_BCHW + signal.projected(self.emb)[:, :, None, None], self.norm2)
 
 
 class ScaleShiftResidualBlock(ResidualBlock):
@@ -82,7 +85,7 @@ class ScaleShiftResidualBlock(ResidualBlock):
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """silu(norm(h) · (1 + scale) + shift)."""
-        scale_BC11, shift_BC11 = signal.projected(self, self.emb)[:, :, None, None].chunk(2, dim=1)
+        scale_BC11, shift_BC11 = signal.projected(self.emb)[:, :, None, None].chunk(2, dim=1)
         return functional.silu(self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11)
 
     def for_inference(self) -> nn.Module:
