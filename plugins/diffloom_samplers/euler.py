@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper, mixed, perturbed, summed
+from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, mixed, perturbed, summed
 from diffloom_samplers.fresh_noise import Ancestry, Churn
 
 
@@ -82,17 +82,21 @@ class Euler(Stepper):
             if leg.start is not leg.level:
                 x_BCHW = perturbed(mixed(leg.carry, x_BCHW), leg.churn_std, course.noise, index)
             here = course.denoise(x_BCHW, leg.start)
-            arrived = here.combined(**leg.here) if leg.look is None else bent(here, leg, leg.look)
-            if leg.fresh_std == 0.0:
-                return here, arrived
-            return here, perturbed(arrived, leg.fresh_std, course.noise, index)
+            if leg.look is None and leg.fresh_std == 0.0:
+                return here, here.combined(**leg.here)
+            terms: tuple[Term, ...] = (
+                here.terms(**leg.here) if leg.look is None else bent(here, leg, leg.look)
+            )
+            if leg.fresh_std != 0.0:
+                terms += ((leg.fresh_std, course.noise(index)),)
+            return here, summed(terms)
 
-        def bent(here: Denoised, leg: Leg, look: Look) -> Tensor:
+        def bent(here: Denoised, leg: Leg, look: Look) -> tuple[Term, ...]:
             """Euler's step, and what the second call adds to it."""
             there = straight(here, look.level)
             ahead = course.denoise(there, look.level)
             terms = (*here.terms(**leg.here), *ahead.terms(**leg.ahead))
-            return summed(((1.0, there), *terms) if look.level is leg.landing else terms)
+            return ((1.0, there), *terms) if look.level is leg.landing else terms
 
         return move
 
