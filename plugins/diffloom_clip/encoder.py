@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import methodcaller
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from diffloom.condition import Condition
 from diffloom_clip.memory import PromptMemory
 from diffloom_clip.overflow import overflow
-from diffloom_clip.tower import ClipTower
+from diffloom_clip.tower import ClipTower, Reading
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,8 +25,8 @@ class ClipTextEncoder(nn.Module):
 
     Every prompt makes `chunks` rows of each tower, so that all are of one length; their tokens stand one behind
     another, and the pooled vector is the first row's. Towers that are not trained stay in evaluation mode, and each
-    prompt goes through them once, by itself: its condition is its own to the last bit, whatever the batch, and
-    whichever was encoded before. The last `remembered` prompts are kept.
+    prompt goes through them once: its condition is its own to the last bit, whatever the batch, and whichever was
+    encoded before. The last `remembered` prompts are kept.
     """
 
     def __init__(
@@ -55,12 +56,10 @@ class ClipTextEncoder(nn.Module):
     def encode(self, raw: Sequence[str]) -> Condition:
         """Tokens (B, chunks·L, D) and vectors (B, D). Raises ValueError for a prompt that is too long, or blank."""
         if self.trained:
-            return self._read(raw)
+            return self._read(raw, ClipTower.__call__)
         weights = list(self.parameters())
         with _apart(weights[0].device):
-            return Condition.stack(
-                self.memory.recall(raw, weights=weights, encode=lambda prompt: self._read([prompt]))
-            )
+            return Condition.stack(self.memory.recall(raw, weights=weights, encode=self._each))
 
     def null(self, count: int) -> Condition:
         """The empty prompt's condition, or zeros, `count` times."""
@@ -79,11 +78,17 @@ class ClipTextEncoder(nn.Module):
             vector_BD=like.new_zeros(count, sum(pooled)) if pooled else None,
         )
 
-    def _read(self, prompts: Sequence[str]) -> Condition:
+    def _each(self, prompts: Sequence[str]) -> list[Condition]:
+        """The condition of every prompt by itself, in memory of its own, so that it may be forgotten by itself."""
+        together = self._read(prompts, _read_once)
+        rows = [together.map(methodcaller("narrow", 0, place, 1)) for place in range(len(prompts))]
+        return [row.map(Tensor.clone) for row in rows]
+
+    def _read(self, prompts: Sequence[str], read: Callable[[ClipTower, Tensor], Reading]) -> Condition:
         tokens: list[Tensor] = []
         pooled: list[Tensor] = []
         for tower in self._towers():
-            reading = tower(self._ids(tower, prompts))
+            reading = read(tower, self._ids(tower, prompts))
             if reading.tokens_NLD is not None:
                 tokens.append(reading.tokens_NLD.reshape(len(prompts), -1, reading.tokens_NLD.shape[2]))
             if reading.pooled_NP is not None:
@@ -107,6 +112,13 @@ class ClipTextEncoder(nn.Module):
 
     def _towers(self) -> list[ClipTower]:
         return cast("list[ClipTower]", list(self.towers))
+
+
+def _read_once(tower: ClipTower, ids_NL: Tensor) -> Reading:
+    """Equal rows, as those of chunks without words are, go through the tower once, each as if alone."""
+    distinct_XL, places_N = torch.unique(ids_NL, dim=0, return_inverse=True)
+    reading = tower.rows(distinct_XL)
+    return Reading(*(None if slot is None else slot[places_N] for slot in reading))
 
 
 @contextmanager

@@ -19,17 +19,24 @@ class PromptMemory:
         self._weights: list[tuple[Tensor, int]] = []
 
     def recall(
-        self, prompts: Sequence[str], *, weights: Sequence[Tensor], encode: Callable[[str], Condition]
+        self,
+        prompts: Sequence[str],
+        *,
+        weights: Sequence[Tensor],
+        encode: Callable[[Sequence[str]], Sequence[Condition]],
     ) -> list[Condition]:
-        """The prompts' conditions, by `encode` where one is not kept, or was kept of other weights."""
+        """The prompts' conditions, by `encode` where they are not kept, or were kept of other weights."""
         if not self._are_of(weights):
             self._kept.clear()
             # Aliases: while they live no other tensor can come to lie at the same place, and whatever is written
             # into the weights counts their version up.
             self._weights = [(tensor.detach(), tensor._version) for tensor in weights]
+        asked = dict.fromkeys(prompts)
+        new = [prompt for prompt in asked if prompt not in self._kept]
+        made = dict(zip(new, encode(new), strict=True)) if new else {}
         found: dict[str, Condition] = {}
-        for prompt in dict.fromkeys(prompts):
-            found[prompt] = self._kept.pop(prompt) if prompt in self._kept else encode(prompt)
+        for prompt in asked:
+            found[prompt] = made[prompt] if prompt in made else self._kept.pop(prompt)
             self._kept[prompt] = found[prompt]  # now the last
         while len(self._kept) > self.size:
             self._kept.popitem(last=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from diffloom_clip.alike import Alike
 from diffloom_clip.architecture import TextArchitecture
+from diffloom_clip.in_place import Blocks, computes_in_place
 from diffloom_clip.library import open_clip
 from diffloom_clip.words import Words
 
@@ -21,6 +24,13 @@ class Reading(NamedTuple):
     """A vector for every position, those behind the end of the text included."""
     pooled_NP: Tensor | None
     """One for the whole row: the last layer's at the end token, normalised and projected (Radford et al. 2021)."""
+
+    @staticmethod
+    def stack(parts: Sequence[Reading]) -> Reading:
+        """The rows of all parts, one after another."""
+        return Reading(
+            *(None if slots[0] is None else torch.cat(slots) for slots in zip(*parts, strict=True))
+        )
 
 
 class ClipTower(nn.Module):
@@ -54,8 +64,13 @@ class ClipTower(nn.Module):
             update={"layers": self.depth, "embed_dim": architecture.embed_dim if pooled else None}
         )
         self.text = _text_transformer(built)
+        self._alike = Alike()
 
     def forward(self, ids_NL: Tensor) -> Reading:
+        """Open_clip computes it where gradients are wanted, where somebody looks into it and where its blocks are
+        unusual; else `Blocks` does, which is the same to rounding."""
+        if computes_in_place(self.text):
+            return self._in_place(ids_NL)
         out: dict[str, Any] = self.text.forward_intermediates(  # type: ignore[operator]
             ids_NL,
             indices=[self.block],
@@ -67,10 +82,50 @@ class ClipTower(nn.Module):
         tokens_NLD = out["text_intermediates"][0] if self.tokens else None
         return Reading(tokens_NLD, out["text_features"] if self.pooled else None)
 
+    def rows(self, ids_NL: Tensor) -> Reading:
+        """Each row as it is read alone, to the last bit; several at once where that changes none (`Alike`)."""
+        in_place = computes_in_place(self.text)
+        parts = self._alike.groups(self.text, ids_NL) if in_place else torch.split(ids_NL, 1)
+        return Reading.stack([self(part_NL) for part_NL in parts])
+
+    def _in_place(self, ids_NL: Tensor) -> Reading:
+        text = cast("Any", self.text)
+        x_NLD = text.token_embedding(ids_NL) + text.positional_embedding
+        blocks = list(text.transformer.resblocks)
+        first, rest = blocks[: self.block + 1], blocks[self.block + 1 :]
+        computed = Blocks(blocks[0], like_NLD=x_NLD, causal=text.attn_mask is not None)
+        tokens_NLD: Tensor | None = None
+        for block in first:
+            computed.advance(x_NLD, block)
+        if self.tokens:
+            tokens_NLD = text.ln_final(x_NLD) if self.final_norm else x_NLD.clone()
+        if not self.pooled:
+            return Reading(tokens_NLD, None)
+        for block in rest:
+            computed.advance(x_NLD, block)
+        pooled_ND = open_clip().transformer.text_global_pool(
+            text.ln_final(x_NLD), ids_NL, pool_type=text.pool_type, eos_token_id=text.eos_id
+        )
+        # A product with the vectors of several rows may sum in another order than with one.
+        pooled_NP = torch.cat(
+            [_projected(text.text_projection, pooled_1D) for pooled_1D in torch.split(pooled_ND, 1)]
+        )
+        return Reading(tokens_NLD, pooled_NP)
+
     @property
     def device(self) -> torch.device:
         """Where it computes."""
         return next(self.parameters()).device
+
+
+def _projected(projection: nn.Linear | Tensor | None, pooled_ND: Tensor) -> Tensor:
+    """By a layer, by a table (D, P), or not at all: as open_clip has them."""
+    if projection is None:
+        return pooled_ND
+    projected_NP: Tensor = (
+        projection(pooled_ND) if isinstance(projection, nn.Linear) else pooled_ND @ projection
+    )
+    return projected_NP
 
 
 def _text_transformer(architecture: TextArchitecture) -> nn.Module:
