@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from diffloom.bridge import Foreign, MemoryTensors, fill
 from diffloom_clip.component import ClipText
 from diffloom_clip.encoder import ClipTextEncoder
+from diffloom_clip.tower import ClipTower
 
 VIT_L: dict[str, int] = {
     "hidden_size": 768,
@@ -42,9 +43,9 @@ def cases(device: torch.device) -> Iterator[Case]:
 
     @torch.inference_mode()
     def towers(rows_NL: Tensor) -> Tensor:
-        """Row by row, as prompts are read: so that a prompt's numbers are its own in any batch."""
+        """As prompts are read: so that a prompt's numbers are its own in any batch."""
         (tower,) = own.towers
-        return torch.cat([tower(row_1L).tokens_NLD for row_1L in rows_NL.split(1)])
+        return cast(Tensor, cast(ClipTower, tower).rows(rows_NL).tokens_NLD)
 
     def asked(prompts: list[str]) -> None:
         own.encode(prompts)
