@@ -91,8 +91,8 @@ class LatentCodec(nn.Module):
 
     def _like(self, x_BCHW: Tensor, name: str) -> Tensor:
         """Shift or scale, broadcast against x."""
-        values = getattr(self.handling, name)
-        return torch.tensor(values, dtype=x_BCHW.dtype, device=x_BCHW.device)[:, None, None]
+        # Filled there: what is copied to a GPU waits until it has done what it was asked before.
+        return torch.cat([x_BCHW.new_full((1, 1, 1), value) for value in getattr(self.handling, name)])
 
     @staticmethod
     def _check(what: str, x_BCHW: Tensor, channels: int, multiple: int) -> None:
