@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,21 +15,19 @@ import diffloom
 from diffloom.testing.modules import awake
 from diffloom_clip.library import import_torchvision
 
-Network = TypeVar("Network", bound=nn.Module)
-
 
 def import_peers() -> None:
     """Import torchvision, mended where it does not fit torch, before transformers does."""
     import_torchvision()
 
 
-def stirred(network: Network) -> Network:
+def stirred(network: Any) -> Any:
     """The network with none of its weights where it begins, as some begin at zero, and zeros hide differences."""
     awake(network).requires_grad_(False)
     return network
 
 
-def halved(network: Network) -> Network:
+def halved(network: Any) -> Any:
     """A copy as fast as users of the peer make it in half precision: in bfloat16, pixel by pixel."""
     return copy.deepcopy(network).to(torch.bfloat16, memory_format=torch.channels_last)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from diffloom import config
 from diffloom.heap import LARGEST, MAPPINGS, MMAP_MAX, MMAP_THRESHOLD, NEVER, TRIM_THRESHOLD
+from diffloom.inference import compute
 from diffloom.kinds import DataInfo, Example
 from diffloom.plugins import load_plugins
 from diffloom.process import Draws
@@ -123,7 +124,13 @@ class Ours:
     """The steps of `diffloom train`, from the peer's weights."""
 
     def __init__(
-        self, setting: Setting, peer: UNet2DModel, device: torch.device, *, asks: str, compiles: bool = False
+        self,
+        setting: Setting,
+        peer: UNet2DModel,
+        device: torch.device,
+        *,
+        asks: compute.Precision,
+        compiles: bool = False,
     ) -> None:
         network = ours_of(peer, device)
         self.precision: Precision = computed_in(asks, network)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from benchmarks.speed import works
 from benchmarks.speed.training import CIFAR_STEP, LDM_STEP, Setting, document
+from benchmarks.speed.works import decode, decode_tiles
 from benchmarks.speed.works.large import SD15, SDXL, guided_step
 from diffusers import UNet2DConditionModel, UNet2DModel
 from torch import nn
@@ -95,3 +96,19 @@ def test_both_sides_are_asked_the_same(options: dict[str, Any]) -> None:
     torch.testing.assert_close(own, theirs, rtol=0, atol=2e-5 * theirs.std().item())
     assert beside_compiled.gflop is not None
     assert [arm.name for arm in beside_compiled.ours] == ["diffloom fp32", "diffloom fp32, compiled"]
+
+
+def test_tiles_are_the_whole_picture_on_our_side_and_nearly_on_the_peer_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    narrow = decode.KL_F8 | {"block_out_channels": (8,) * 4, "layers_per_block": 1, "norm_num_groups": 4}
+    monkeypatch.setattr(decode, "KL_F8", narrow)
+    monkeypatch.setattr(decode_tiles, "LARGE", 8)
+    monkeypatch.setattr(decode_tiles, "TILE", 4)
+    (case,) = decode_tiles.cases(CPU)
+    whole, blended, exact = (arm.call() for arm in (case.peer, *case.ours))
+    within = 1e-4 * whole.std().item()
+    torch.testing.assert_close(exact, whole, rtol=0, atol=within)
+    assert (blended - whole).abs().max() > 100 * within, (
+        "it is not the peer's whole picture that ours is held to"
+    )
