@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from diffloom.nn.winograd import WORTHWHILE, convolved_in_bands, winograd_pays
+from diffloom.nn.winograd import CHANNELS, WORTHWHILE, convolved_in_bands, winograd_fits
 from diffloom.nn.winograd_slope import weight_slope
 from diffloom.nn.winograd_taps import kernels, turned_kernels
 
@@ -23,8 +23,23 @@ PLACE = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)
 """Of the kernel, as torch's operator is told: stride, padding, dilation, not transposed, no rows more, one group."""
 
 
+ASKED = "trained_by_winograd"
+"""The attribute of a convolution that says whether its trainer wants Winograd's way."""
+
+
+def train_by_winograd(module: nn.Module) -> None:
+    """Have `convolved` compute a module's convolutions by Winograd's way in each step of training that it is for.
+
+    Nothing does so unasked: what is faster differs between machines, and a run keeps to one way wherever it goes on.
+    """
+    for part in module.modules():
+        if type(part) is nn.Conv2d and winograd_fits(part):
+            setattr(part, ASKED, True)
+
+
 def convolved(x_BIHW: Tensor, conv: nn.Conv2d) -> Tensor:
-    """`conv(x)`, in a step of training by Winograd's way where that pays: the same and its gradients, to rounding."""
+    """`conv(x)`, in a step of training by Winograd's way where it was asked for (`train_by_winograd`) and there is
+    enough to compute: the same and its gradients, to rounding."""
     if not trains_by_winograd(conv, x_BIHW):
         plain_BOHW: Tensor = conv(x_BIHW)
         return plain_BOHW
@@ -33,24 +48,34 @@ def convolved(x_BIHW: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def trains_by_winograd(conv: nn.Conv2d, x_BIHW: Tensor) -> bool:
-    """Whether this is the moment for it: where `trains_exactly`, on even pictures with enough to multiply, where
-    Winograd's way was measured to be faster (`winograd_pays`)."""
+    """Whether this is the moment for it: where it was asked for and `trains_exactly`, on even pictures with enough
+    channels and enough to multiply."""
     height, width = x_BIHW.shape[2:]
     return (
-        trains_exactly(conv, x_BIHW)
+        getattr(conv, ASKED, False)
+        and trains_exactly(conv, x_BIHW)
         and type(conv.weight) is nn.Parameter  # what only has a shape need not be taken in bands
         and not (height % 2 or width % 2)
+        and min(conv.in_channels, conv.out_channels) >= CHANNELS
         and x_BIHW.numel() * conv.out_channels >= 4 * WORTHWHILE
         and x_BIHW.is_contiguous(memory_format=torch.channels_last)
-        and winograd_pays(conv)
     )
 
 
 def trains_exactly(layer: nn.Conv2d | nn.GroupNorm, x_BCHW: Tensor) -> bool:
-    """Whether a layer may be computed in another way because this is a step of training in float32 on a CPU.
+    """Whether a layer may be computed in another way because this is a step of training in float32 on a CPU."""
+    return (
+        x_BCHW.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and trains_unobserved(layer, x_BCHW)
+    )
 
-    Not where somebody listens to its calls or has made it another one, where torch compiles or transforms functions
-    or differentiates forward, and where the weights are tensors with an arithmetic of their own.
+
+def trains_unobserved(layer: nn.Conv2d | nn.GroupNorm, x_BCHW: Tensor) -> bool:
+    """Whether this is a step of training on a CPU, with weights of float32, where nobody would see another way.
+
+    That is not where somebody listens to the layer's calls or has made it another one, where torch compiles or
+    transforms functions or differentiates forward, and where the weights are tensors with an arithmetic of their own.
     """
     from diffloom.inference.observed import has_hooks, own_methods
 
@@ -62,8 +87,7 @@ def trains_exactly(layer: nn.Conv2d | nn.GroupNorm, x_BCHW: Tensor) -> bool:
         and not is_traceable_wrapper_subclass(layer.weight)
         and layer.weight.requires_grad
         and x_BCHW.device.type == layer.weight.device.type == "cpu"
-        and x_BCHW.dtype == layer.weight.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
+        and layer.weight.dtype == torch.float32
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
         and not (has_hooks(layer) or own_methods(layer))
