@@ -61,6 +61,8 @@ def test_an_archive_is_as_evaluators_read_it(small_model, together, tmp_path) ->
     path = tmp_path / "samples.npz"
     assert small_model.sample_to(path, **ASKED, batch_size=2) is True
     with np.load(path) as archive:
+        assert archive.files == ["arr_0", "arr_1", "samples.json"]
+        assert isinstance(archive["samples.json"], bytes)  # no array, and nothing that would be unpickled
         assert archive["arr_0"].dtype == np.uint8
         assert np.array_equal(archive["arr_0"][..., 0], np.stack(together.images))
         assert archive["arr_1"].tolist() == ASKED["label"]
