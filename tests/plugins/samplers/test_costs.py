@@ -108,9 +108,12 @@ class Passes(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.counted: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        """Whatever torch is asked for."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
+        self.calls[func.overloadpacket.__name__] += 1
         tensors = [one for one in (*args, found) if isinstance(one, Tensor)]
         if not func.is_view and any(one.numel() >= X.numel() for one in tensors):
             self.counted[func.overloadpacket.__name__] += 1
@@ -146,12 +149,17 @@ def course(
 
 def passes(walk: Walk, course: Course) -> Counter[str]:
     """Those of a step in the middle of the walk."""
+    return watched(walk, course).counted
+
+
+def watched(walk: Walk, course: Course) -> Passes:
+    """A step in the middle of the walk."""
     steps = walk(X, course)
     for _ in range(6):
         next(steps)
     with Passes() as mode:
         next(steps)
-    return mode.counted
+    return mode
 
 
 @pytest.mark.parametrize("name", PASSES)
@@ -170,6 +178,20 @@ def test_other_predictions_cost_little_more(name: str) -> None:
     calls = 3 if name == "dpm_solver_3s" else 2 if name in TWO_CALLS else 1
     assert passes(walk, course(V())).total() <= 2 * wanted
     assert passes(walk, course(clip=1.0)).total() <= 2 * wanted + 3 * calls
+
+
+@pytest.mark.parametrize("name", sorted(set(PASSES) - {"predictor_corrector"}))
+def test_torch_is_asked_for_passes_alone(name: str) -> None:
+    """No tensor of a time, no coefficient, no view: all that is not a pass was settled before the walk, for levels
+    between two of the grid as well. One asks for more: how far it goes is computed for each sample.
+    """
+    mode = watched(PASSES[name][0], course())
+    assert mode.calls == mode.counted
+
+
+def test_guidance_asks_for_the_two_halves_besides() -> None:
+    guided = watched(DDIM(), course(guidance=ClassifierFreeGuidance(scale=3.0)))
+    assert guided.calls - guided.counted == Counter(split=1)
 
 
 GUIDED: dict[str, tuple[dict[str, Any], int]] = {
