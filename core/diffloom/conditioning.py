@@ -85,14 +85,16 @@ class Conditioning:
 
     def _encode(self, name: str, values: Sequence[Any], device: torch.device) -> Condition:
         encoder = self.encoders[name]
-        null = _moved(encoder.null(len(values)), device)
         given = [value for value in values if value is not None]
         if not given:
-            return null
+            return _moved(encoder.null(len(values)), device)
+        if len(given) == len(values):
+            return _moved(encoder.encode(values), device)
+        null = _moved(encoder.null(len(values)), device)
         filler = given[0]  # any valid value: its rows are replaced by the null condition below
         encoded = _moved(encoder.encode([filler if value is None else value for value in values]), device)
         keep_B = torch.tensor([value is not None for value in values], device=device)
-        return encoded if len(given) == len(values) else encoded.where(keep_B, null)
+        return encoded.where(keep_B, null)
 
     def opposite(self, raw: Raw, negative: Raw, *, device: torch.device) -> Condition:
         """What guidance leads away from: the negative conditions, and the null ones where none are given.
