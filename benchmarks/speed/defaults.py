@@ -15,19 +15,24 @@ from torch import Tensor, nn
 from diffloom.inference.compute import Precision, chosen_compute
 from diffloom.inference.products import products
 
+Call = Callable[[], Tensor | None]
 
-def with_defaults(case: Case, comes: Arm, device: torch.device) -> Iterator[Case]:
+
+def with_defaults(
+    case: Case, comes: Arm, device: torch.device, *, anew: Callable[[], Call] | None = None
+) -> Iterator[Case]:
     """A case in float32, and our arm as it `comes` beside the peer's.
 
     On a CPU the peer as it comes is the peer in float32: all stand in one case. On CUDA torch rounds what its
     convolutions multiply to TF32 where nobody tells it not to. There the first case tells it, and the peer as it comes
-    is another arm.
+    is another arm: with a call of its own, made `anew`, where each call goes on from the last.
     """
     if device.type != "cuda":
         yield replace(case, ours=[*case.ours, comes])
         return
     yield replace(case, peer=replace(case.peer, call=partial(_exactly, case.peer.call)))
-    yield replace(case, peer=Arm("diffusers as it comes", case.peer.call, precision="tf32"), ours=[comes])
+    call = anew() if anew is not None else case.peer.call
+    yield replace(case, peer=Arm("diffusers as it comes", call, precision="tf32"), ours=[comes])
 
 
 def computed_in(precision: Precision, network: nn.Module) -> Multiplied:
@@ -37,6 +42,6 @@ def computed_in(precision: Precision, network: nn.Module) -> Multiplied:
     return cast(Multiplied, chosen)
 
 
-def _exactly(call: Callable[[], Tensor | None]) -> Tensor | None:
+def _exactly(call: Call) -> Tensor | None:
     with products(tf32=False):
         return call()

@@ -29,6 +29,11 @@ def test_on_a_gpu_only_the_peer_as_it_comes_rounds_to_tf32() -> None:
     assert (exact.ours, default.ours) == (CASE.ours, [COMES])
 
 
+def test_the_peer_as_it_comes_begins_anew_where_calls_go_on_from_each_other() -> None:
+    _, default = with_defaults(CASE, COMES, torch.device("cuda"), anew=lambda: lambda: torch.tensor(7.0))
+    assert default.peer.call() == 7
+
+
 def test_the_type_is_that_which_is_computed_in() -> None:
     small = nn.Linear(2, 2)
     assert computed_in("bf16", small) == "bf16"

@@ -10,7 +10,8 @@ import torch
 from accelerate.state import AcceleratorState
 from benchmarks.speed.peers import stirred
 from benchmarks.speed.training import Ours, Setting
-from benchmarks.speed.works.train import Theirs
+from benchmarks.speed.works import train
+from benchmarks.speed.works.train import Theirs, cases
 from diffusers import UNet2DModel
 
 CPU = torch.device("cpu")
@@ -74,3 +75,19 @@ def test_the_peer_in_halves_is_autocast_s() -> None:
 
 def test_auto_is_settled_before_the_run() -> None:
     assert Ours(SMALL, stirred(UNet2DModel(**SMALL.peer)), CPU, asks="auto").precision == "fp32"
+
+
+def test_time_and_memory_are_asked_of_both_precisions_and_of_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train, "CIFAR_STEP", SMALL)
+    exact, halves = cases(CPU)
+    asked = {arm.name: [goal.measure for goal in arm.goals] for arm in (*exact.ours, *halves.ours)}
+    assert asked == {
+        "diffloom fp32": ["speed", "memory"],
+        "diffloom as it comes": ["speed", "memory"],
+        "diffloom bf16": ["speed"],
+    }
+    theirs, *ours = (arm.call() for arm in (exact.peer, *exact.ours))
+    for own in ours:
+        torch.testing.assert_close(own, theirs, rtol=1e-5, atol=0)

@@ -69,7 +69,7 @@ class Theirs:
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    """In float32 and as it comes, then in bf16 by autocast."""
+    """In float32 and as it comes, then in bf16."""
     yield from _cases(CIFAR_STEP, device)
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -80,31 +80,45 @@ def _cases(setting: Setting, device: torch.device) -> Iterator[Case]:
     peer = stirred(UNet2DModel(**setting.peer)).to(device)
     title = f"pixel U-Net {setting.millions} M, training step, batch {setting.batch}"
     row = ROW if setting is CIFAR_STEP else f"{ROW} of {setting.millions} M"
+    yield from _in_float32(title, row, setting, peer, device)
+    yield _in_halves(title, row, setting, peer, device)
+    if device.type == "cuda":
+        yield _compiled(title, row, setting, peer, device)
 
+
+def _in_float32(
+    title: str, row: str, setting: Setting, peer: UNet2DModel, device: torch.device
+) -> Iterator[Case]:
+    """And as it comes."""
     exact, comes = Ours(setting, peer, device, asks="fp32"), Ours(setting, peer, device, asks="auto")
     same = [Goal(f"{row}, fp32", "speed", 1.14, 1.35), Goal(f"{row}, fp32", "memory", 0.95)]
     default = [
         Goal(f"{row}, as it comes", "speed", 1.9, by_bf16=True),
         Goal(f"{row}, as it comes", "memory", 0.78, by_bf16=True),
     ]
-    case = Case(
-        title,
-        Arm("diffusers fp32", Theirs(peer, exact.examples()).step),
-        [Arm("diffloom fp32", exact.step, same)],
-        counts=True,
-        rounds=5,
+    theirs = Arm("diffusers fp32", Theirs(peer, exact.examples()).step)
+    case = Case(title, theirs, [Arm("diffloom fp32", exact.step, same)], counts=True, rounds=5)
+    yield from with_defaults(
+        case,
+        Arm("diffloom as it comes", comes.step, default, comes.precision),
+        device,
+        anew=lambda: Theirs(peer, exact.examples()).step,
     )
-    yield from with_defaults(case, Arm("diffloom as it comes", comes.step, default, comes.precision), device)
-    del exact, comes, case  # their moments and averages
 
+
+def _in_halves(title: str, row: str, setting: Setting, peer: UNet2DModel, device: torch.device) -> Case:
+    """By autocast."""
     halves = Ours(setting, peer, device, asks="bf16")
     theirs = Theirs(peer, halves.examples(), halves=True)
     goal = Goal(f"{row}, bf16", "speed", 1.5 if device.type == "cuda" else 1.03)
-    whole = Arm("diffusers bf16, channels_last", theirs.step, precision="bf16")
-    own = Arm("diffloom bf16", halves.step, [goal], "bf16")
-    yield Case(title, whole, [own], counts=True, rounds=3, fewest=3)
-    if device.type == "cuda":
-        yield _compiled(title, row, setting, peer, device)
+    return Case(
+        title,
+        Arm("diffusers bf16, channels_last", theirs.step, precision="bf16"),
+        [Arm("diffloom bf16", halves.step, [goal], "bf16")],
+        counts=True,
+        rounds=3,
+        fewest=3,
+    )
 
 
 def _compiled(title: str, row: str, setting: Setting, peer: UNet2DModel, device: torch.device) -> Case:
