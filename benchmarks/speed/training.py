@@ -21,6 +21,7 @@ from diffloom import config
 from diffloom.heap import LARGEST, MAPPINGS, MMAP_MAX, MMAP_THRESHOLD, NEVER, TRIM_THRESHOLD
 from diffloom.inference import compute
 from diffloom.kinds import DataInfo, Example
+from diffloom.nn.winograd import winograd_is_faster
 from diffloom.plugins import load_plugins
 from diffloom.process import Draws
 from diffloom.sentinel import Watch
@@ -135,7 +136,9 @@ class Ours:
         network = ours_of(peer, device)
         self.precision: Precision = computed_in(asks, network)
         """What it computes in, which `auto` leaves to be found."""
-        made = document(setting, precision=self.precision, compile=compiles)
+        by_winograd = self.precision == "fp32" and winograd_is_faster(device)
+        convolutions = "winograd" if by_winograd else "direct"
+        made = document(setting, precision=self.precision, compile=compiles, convolutions=convolutions)
         train = made.train
         assert train is not None
         engine = Engine(train, device=device)

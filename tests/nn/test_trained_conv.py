@@ -17,9 +17,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffloom.inference import gains
 from diffloom.nn import ResidualBlock, Signal, trained_conv, winograd, winograd_taps
-from diffloom.nn.trained_conv import Convolution, convolved, trains_by_winograd
+from diffloom.nn.trained_conv import Convolution, convolved, train_by_winograd, trains_by_winograd
 
 quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -27,11 +26,10 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few pixels of few channels are convolved so too, and in bands of a few rows; no time is measured."""
+    """Few pixels of few channels are convolved so too, and in bands of a few rows."""
     monkeypatch.setattr(winograd, "CACHED_BYTES", 4000)
-    monkeypatch.setattr(winograd, "CHANNELS", 8)
+    monkeypatch.setattr(trained_conv, "CHANNELS", 8)
     monkeypatch.setattr(trained_conv, "WORTHWHILE", 0)
-    monkeypatch.setattr(gains, "gains", lambda device: gains.Gains(1.0, 1.0, 2.0))
 
 
 def plain(x_BIHW: Tensor, weight_OI33: Tensor, bias_O: Tensor | None) -> Tensor:
@@ -162,6 +160,7 @@ def block() -> ResidualBlock:
     torch.manual_seed(0)
     made = ResidualBlock(in_channels=16, out_channels=8, emb_width=4, norm_groups=4)
     nn.init.normal_(made.conv2.weight, std=0.2)
+    train_by_winograd(made)
     return made
 
 
@@ -253,9 +252,15 @@ def test_functions_of_functions_are_torch_s_own(block: ResidualBlock, taken: lis
     require_close([each[name].sum(0) for name in weights], gradients(block, x))
 
 
+def asked(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same, to be trained by Winograd's way."""
+    train_by_winograd(conv)
+    return conv
+
+
 def test_derivatives_forward_are_torch_s_own(taken: list[nn.Module]) -> None:
     """How the sum of squares changes with the picture, to first order: its gradient times the change."""
-    conv, x = nn.Conv2d(16, 8, 3, padding=1), picture()
+    conv, x = asked(nn.Conv2d(16, 8, 3, padding=1)), picture()
     (slope,) = torch.autograd.grad(convolved(x, conv).square().sum(), x)
     assert taken == [conv]
     with forward_ad.dual_level():
@@ -267,21 +272,21 @@ def test_derivatives_forward_are_torch_s_own(taken: list[nn.Module]) -> None:
 
 def test_elsewhere_it_is_computed_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples, autocast, frozen weights, other layouts and sizes, a convolution that somebody listens to."""
-    conv, x = nn.Conv2d(16, 8, 3, padding=1), picture()
+    conv, x = asked(nn.Conv2d(16, 8, 3, padding=1)), picture()
     assert trains_by_winograd(conv, x)
     assert not trains_by_winograd(conv, x[:, :, 1:].contiguous(memory_format=torch.channels_last))
     assert not trains_by_winograd(conv, x.contiguous())
-    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1, stride=2), x)
-    assert not trains_by_winograd(nn.Conv2d(16, 8, 1), x)
-    assert not trains_by_winograd(nn.Conv2d(16, 4, 3, padding=1), x)
-    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1).requires_grad_(False), x)
-    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1).eval(), x)
-    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1).double(), x.double())
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1, stride=2)), x)
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 1)), x)
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 4, 3, padding=1)), x)
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1)).requires_grad_(False), x)
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1)).eval(), x)
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1)).double(), x.double())
     with torch.no_grad():
         assert not trains_by_winograd(conv, x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not trains_by_winograd(conv, x)
-    listened = nn.Conv2d(16, 8, 3, padding=1)
+    listened = asked(nn.Conv2d(16, 8, 3, padding=1))
     calls: list[nn.Module] = []
     listened.register_forward_hook(lambda module, *_: calls.append(module))
     convolved(x, listened)
@@ -289,8 +294,8 @@ def test_elsewhere_it_is_computed_plainly(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(trained_conv, "WORTHWHILE", 2**30)
     assert not trains_by_winograd(conv, x)
     monkeypatch.setattr(trained_conv, "WORTHWHILE", 0)
-    monkeypatch.setattr(gains, "gains", lambda device: gains.Gains(1.0, 1.0, 1.0))
-    assert not trains_by_winograd(conv, x)
+    assert trains_by_winograd(conv, x)
+    assert not trains_by_winograd(nn.Conv2d(16, 8, 3, padding=1), x)
 
 
 @pytest.fixture

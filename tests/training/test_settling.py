@@ -1,8 +1,9 @@
-"""`train.precision: auto`. Oracle: runs whose file says what `auto` should become."""
+"""`auto` in `train.precision` and `train.convolutions`. Oracle: runs whose file says what `auto` should become."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import yaml
 
 from diffloom.checkpoint import open_checkpoint
 from diffloom.errors import RunError
-from diffloom.inference import compute
+from diffloom.inference import compute, gains
 from diffloom.inference.gains import Gains
+from diffloom.nn import trained_conv
 from diffloom.training import Trained
 
+UNET = "backbone={type: unet, channels: [8], blocks_per_level: 1, norm_groups: 4, attention_resolutions: []}"
 SHORT = ("train.steps=4", "train.sample_every=null", "train.checkpoint_every=2")
 
 
@@ -26,9 +29,13 @@ def fast_halves(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def precision(trained: Trained) -> str:
-    stored: str = yaml.safe_load((trained.folder / "config.resolved.yaml").read_text())["train"]["precision"]
+def settled_as(trained: Trained, key: str) -> str:
+    stored: str = yaml.safe_load((trained.folder / "config.resolved.yaml").read_text())["train"][key]
     return stored
+
+
+def precision(trained: Trained) -> str:
+    return settled_as(trained, "precision")
 
 
 def digests(trained: Trained) -> Any:
@@ -79,3 +86,45 @@ data: parts/gaussian
 train: {steps: 1, batch_size: 2, lr: 1e-3}
 """
     assert precision(train_tiny(tmp_path / "run", text=text)) == "fp32"
+
+
+@pytest.fixture
+def fast_winograd(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """How much a device gains by Winograd's way, and layers of the tiny network that are wide enough for it."""
+    monkeypatch.setattr(trained_conv, "CHANNELS", 4)
+    monkeypatch.setattr(trained_conv, "WORTHWHILE", 0)
+
+    def gain(found: float) -> None:
+        monkeypatch.setattr(
+            gains, "gains", lambda device: Gains(convolution=0.5, product=0.5, winograd=found)
+        )
+
+    return gain
+
+
+def test_convolutions_are_as_measured_where_the_run_began(
+    tmp_path: Path, train_tiny: Any, fast_winograd: Callable[[float], None]
+) -> None:
+    """Its numbers are those of a run that says so, which are not those of the other way."""
+    fast_winograd(2.0)
+    whole = train_tiny(tmp_path / "whole", UNET, *SHORT)
+    assert settled_as(whole, "convolutions") == "winograd"
+    assert digests(whole) == digests(
+        train_tiny(tmp_path / "said", UNET, *SHORT, "train.convolutions=winograd")
+    )
+    train_tiny(tmp_path / "run", UNET, "train.steps=2", *SHORT[1:])
+    fast_winograd(1.0)  # another machine
+    resumed = train_tiny(tmp_path / "run", UNET, *SHORT, resume=True)
+    assert settled_as(resumed, "convolutions") == "winograd"
+    assert digests(resumed) == digests(whole)
+    direct = train_tiny(tmp_path / "new", UNET, *SHORT)
+    assert settled_as(direct, "convolutions") == "direct"
+    assert digests(direct) != digests(whole)
+
+
+@pytest.mark.usefixtures("fast_halves")
+def test_convolutions_in_half_precision_are_direct(
+    tmp_path: Path, train_tiny: Any, fast_winograd: Callable[[float], None]
+) -> None:
+    fast_winograd(2.0)
+    assert settled_as(train_tiny(tmp_path / "run", UNET, *SHORT), "convolutions") == "direct"

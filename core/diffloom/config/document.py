@@ -131,6 +131,10 @@ class Train(Section):
     rounds the factors of products on NVIDIA GPUs, `bf16` and `fp16` are torch's autocast, `fp16` with loss scaling.
     `auto` is fp32 but for large networks on devices that were measured to compute faster in bf16; it is settled when
     the run begins, the resolved configuration says what it is, and a resumed run keeps it."""
+    convolutions: Literal["auto", "direct", "winograd"] = "auto"
+    """How 3×3 convolutions are computed while they train in float32 on a CPU: `direct`, or with 4/9 of the
+    multiplications and other roundings (`winograd`), the gradients too. `auto` takes what was measured to be faster
+    where the run begins; a resumed run keeps it."""
     gradient_checkpointing: bool = False
     """Keep only what enters each block and compute the rest again on the way back: less memory, more time, the same
     numbers."""

@@ -242,14 +242,17 @@ def winograd_fits(conv: nn.Conv2d) -> bool:
 
 
 def winograd_pays(conv: nn.Conv2d) -> bool:
-    """Whether it is faster so on this machine, by what was measured there."""
-    from diffloom.inference.gains import gains
-
-    weight = conv.weight
+    """Whether it is faster so on this machine: a layer that is wide enough, by what was measured there."""
     return (
         winograd_fits(conv)
-        and weight.device.type == "cpu"
-        and weight.dtype == torch.float32
+        and conv.weight.dtype == torch.float32
         and min(conv.in_channels, conv.out_channels) >= CHANNELS
-        and gains(weight.device).winograd >= CLEARLY_FASTER
+        and winograd_is_faster(conv.weight.device)
     )
+
+
+def winograd_is_faster(device: torch.device) -> bool:
+    """Whether wide layers in float32 were measured to be faster so."""
+    from diffloom.inference.gains import gains
+
+    return device.type == "cpu" and gains(device).winograd >= CLEARLY_FASTER

@@ -26,7 +26,7 @@ TELLING = frozenset(
 """What is written and told of a run, and when."""
 EXACT = frozenset({"train.gradient_checkpointing", "train.workers"})
 """How the numbers are computed, to the last bit."""
-ROUNDED = frozenset({"train.compile", "train.micro_batch_size", "train.parallel"})
+ROUNDED = frozenset({"train.compile", "train.convolutions", "train.micro_batch_size", "train.parallel"})
 """How they are computed, in another order of sums: equal but for rounding."""
 FREE = TELLING | EXACT | ROUNDED
 

@@ -35,9 +35,9 @@ logger = logging.getLogger("diffloom")
 NAME = "environment.json"
 LEARNED = "learned from the data"
 """The origin of a value that the file left open and the data settled."""
-PRECISION = "train.precision"
+SETTLED = ("train.precision", "train.convolutions")
 CHOSEN = "chosen for the machine that the run began on"
-"""The origin of its value where that was `auto`."""
+"""The origin of their values where they were `auto`."""
 DIGESTED = 16
 """How many examples, evenly spread, the digest of the data is made of: all of a large set would take hours."""
 VARIABLES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG")
@@ -119,9 +119,8 @@ def _origins(resolved: Resolved, document: AnyDocument) -> dict[str, str]:
     before = {path: text for text, path in lines(plain(resolved.document)) if path}
     after = {path: text for text, path in lines(plain(document)) if path}
     learned = {path: LEARNED for path, text in after.items() if before.get(path) != text}
-    if PRECISION in learned:
-        learned[PRECISION] = CHOSEN
-    return {**resolved.origins, **learned}
+    chosen = {path: CHOSEN for path in SETTLED if path in learned}
+    return {**resolved.origins, **learned, **chosen}
 
 
 def _data(examples: Examples, *, seed: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import nn
 
 from diffloom.config.document import Train
 from diffloom.nn import prepare_training, unkeyed_dropout
+from diffloom.nn.trained_conv import train_by_winograd
 from diffloom.training.split import Split
 from diffloom.training.task import Task, freeze
 
@@ -15,6 +16,10 @@ def readied(task: Task, train: Train, split: Split) -> list[str]:
     freeze(task)
     trained = nn.ModuleDict({name: part for name, part in task.module.items() if name not in task.frozen})
     lines = prepare_training(trained, checkpointing=train.gradient_checkpointing, compiled=train.compile)
+    if train.convolutions == "winograd":
+        train_by_winograd(trained)
+        if task.device.type != "cpu" or train.precision != "fp32":
+            lines.append("convolutions: winograd is for fp32 on a CPU; here they are direct")
     is_divided = split.processes > 1 or len(split.passes) > 1
     for name in unkeyed_dropout(trained) if is_divided else ():
         lines.append(

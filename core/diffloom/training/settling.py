@@ -1,9 +1,9 @@
-"""`train.precision: auto` settled when a run begins, so that its resolved configuration says what it was."""
+"""What `train.precision` and `train.convolutions` leave to the machine, settled when a run begins: its resolved
+configuration says what it was."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
 import torch
 import yaml
@@ -11,34 +11,50 @@ import yaml
 from diffloom.bridge.empty import empty_weights
 from diffloom.building import built
 from diffloom.config import AnyDocument, Document
+from diffloom.config.document import Train
 from diffloom.inference import chosen_compute
+from diffloom.nn.winograd import winograd_is_faster
 from diffloom.training.precision import Precision
 from diffloom.training.preparation import Prepared
 from diffloom.training.processes import Processes
 from diffloom.training.run_folder import RunFolder
 
-SETTLED: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16")
-"""What a run's precision may be, in the order by which processes speak of it."""
+SETTLED: dict[str, tuple[str, ...]] = {
+    "precision": ("fp32", "tf32", "bf16", "fp16"),
+    "convolutions": ("direct", "winograd"),
+}
+"""What may be left open, and what it may become, in the order by which processes speak of it."""
 
 
 def settled(prepared: Prepared, run: RunFolder, processes: Processes) -> Prepared:
-    """The same with the precision that a begun run has on record, or that the main process finds best for a new one."""
-    if prepared.train.precision != "auto":
-        return prepared
+    """The same with what a begun run has on record, or what the main process finds best for a new one."""
+    train = prepared.train
     with processes.together():
-        own: Precision = "fp32"
         if processes.is_main:
-            recorded = _recorded(run) if run.is_begun else "auto"
-            own = _chosen(prepared.document, processes.device) if recorded == "auto" else recorded
-    ((number,), *_) = processes.numbers(SETTLED.index(own))
-    train = prepared.train.model_copy(update={"precision": SETTLED[number]})
+            if run.is_begun:
+                train = _as_recorded(train, run)
+            train = _as_measured(train, prepared.document, processes.device)
+    own = [values.index(getattr(train, name)) if processes.is_main else 0 for name, values in SETTLED.items()]
+    (numbers, *_) = processes.numbers(*own)
+    found = {name: SETTLED[name][number] for name, number in zip(SETTLED, numbers, strict=True)}
+    train = prepared.train.model_copy(update=found)
     return replace(prepared, document=prepared.document.model_copy(update={"train": train}), train=train)
 
 
-def _recorded(run: RunFolder) -> Precision:
-    """What the run has computed in so far."""
-    stored = yaml.safe_load(run.resolved.read_text(encoding="utf-8"))
-    return cast(Precision, stored["train"].get("precision", "auto"))
+def _as_recorded(train: Train, run: RunFolder) -> Train:
+    """What was left open is as the run has been computed so far."""
+    stored = yaml.safe_load(run.resolved.read_text(encoding="utf-8"))["train"]
+    left = [name for name in SETTLED if getattr(train, name) == "auto"]
+    return train.model_copy(update={name: stored.get(name, "auto") for name in left})
+
+
+def _as_measured(train: Train, document: AnyDocument, device: torch.device) -> Train:
+    """What is still open is what this machine was measured to be fastest with."""
+    precision = train.precision if train.precision != "auto" else _chosen(document, device)
+    convolutions = train.convolutions
+    if convolutions == "auto":
+        convolutions = "winograd" if precision == "fp32" and winograd_is_faster(device) else "direct"
+    return train.model_copy(update={"precision": precision, "convolutions": convolutions})
 
 
 def _chosen(document: AnyDocument, device: torch.device) -> Precision:
