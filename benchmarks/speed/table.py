@@ -14,12 +14,13 @@ from benchmarks.speed.works import ORDER
 
 HEAD = """# Speed and memory, beside diffusers
 
-`make bench` writes this page; `make bench WORK=train` measures one work anew. Both sides run in one process on the same
-weights and inputs, and take turns. A ratio is the peer's time by ours in the same round, by the process's CPU time (all
-threads together; on CUDA by the wall's clock): its median, and its quartiles in brackets. The difference is the largest
-of the outputs, in standard deviations of the peer's. Memory is the most beyond what there was before the call, weights
-left out. The share is that of the most that the same machine was measured to compute in the same type, counting the
-operations that diffusers does: work that is not done raises it.
+`make bench` writes this page; `make bench WORK=train` measures one work anew, as which alone `decode_tiles` and
+`compiled_step` are measured on a CPU: they take long. Both sides run in one process on the same weights and inputs, and
+take turns. A ratio is the peer's time by ours in the same round, by the process's CPU time (all threads together; on
+CUDA by the wall's clock): its median, and its quartiles in brackets. The difference is the largest of the outputs, in
+standard deviations of the peer's. Memory is the most beyond what there was before the call, weights left out. The share
+is that of the most that the same machine was measured to compute in the same type, counting the operations that
+diffusers does: work that is not done raises it.
 """
 COLUMNS = ("arm", "ratio", "CPU s", "wall s", "difference", "memory MiB", "share of the peak", "asked for")
 
