@@ -38,7 +38,7 @@ class Guarded:
         out_BCHW = out_BCHW.to(side.dtype_for(x_BCHW.dtype))
         if overflowed_B is not None and bool(overflowed_B.any()):
             self._tell()
-            weights = {name: weight.float() for name, weight in side.state_dict(keep_vars=True).items()}
+            weights = {name: weight.float() for name, weight in side.named_parameters()}
             with torch.autocast(x_BCHW.device.type, enabled=False):
                 rows_BCHW = x_BCHW[overflowed_B].float()
                 exact_BCHW = functional_call(side, weights, (rows_BCHW,), {"tile": tile})

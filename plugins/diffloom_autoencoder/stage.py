@@ -8,9 +8,17 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from diffloom.nn import SelfAttention
+from diffloom.nn import ReadyConv2d, SelfAttention
 from diffloom_autoencoder.extent import WHOLE, Extent, Tile, UnknownMomentsError, Window
 from diffloom_autoencoder.moments import Moments
+
+
+def layers(part: nn.Module) -> Iterator[nn.Module]:
+    """A part and those inside it, but for the faster forms of convolutions, which stand beside these."""
+    for child in part.children():
+        if not isinstance(child, ReadyConv2d):
+            yield from layers(child)
+    yield part
 
 
 class Stage(nn.Module):
@@ -45,7 +53,7 @@ class Stage(nn.Module):
                 conv.out_channels
                 if isinstance(conv, nn.ConvTranspose2d)
                 else max(conv.in_channels, 2 * conv.out_channels)
-                for conv in self.modules()
+                for conv in layers(self)
                 if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
             ),
             default=0,
@@ -55,9 +63,9 @@ class Stage(nn.Module):
     def margin(self) -> int:
         """How far a pixel's value is decided, in pixels of the input: one finer pixel for each convolution."""
         finer = max(self.scale, Fraction(1))
-        reach = sum(part.kernel_size[0] // 2 for part in self.modules() if isinstance(part, nn.Conv2d))
+        reach = sum(part.kernel_size[0] // 2 for part in layers(self) if isinstance(part, nn.Conv2d))
         reach += sum(
-            isinstance(part, nn.ConvTranspose2d) for part in self.modules()
+            isinstance(part, nn.ConvTranspose2d) for part in layers(self)
         )  # of 3 pixels, once doubled
         pixels = -(-reach // int(finer))
         return pixels + pixels % self.scale.denominator
@@ -158,5 +166,5 @@ class Side(nn.Module):
     @property
     def last_layer(self) -> Tensor:
         """The weight of the last convolution."""
-        *_, last = (part for part in self.modules() if isinstance(part, nn.Conv2d))
+        *_, last = (part for part in layers(self) if isinstance(part, nn.Conv2d))
         return last.weight

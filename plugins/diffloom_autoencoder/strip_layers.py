@@ -39,12 +39,13 @@ def rectified(rows_BCRW: Tensor, out_BCRW: Tensor) -> None:
     torch.clamp_min(rows_BCRW, 0, out=out_BCRW)
 
 
-class StripConv2d:
+class StripConv2d(nn.Module):
     """A convolution for strips: `diffloom.nn.ready_conv` of rows that come with their neighbours."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         """Shares the weights of `conv`. Where it has others for a while, these are convolved with, the plain way."""
-        self.conv, self._weight = conv, conv.weight
+        super().__init__()
+        self._of = conv, conv.weight  # the block's: no part of this
         (self.size, _), (self.stride, _) = conv.kernel_size, conv.stride
         self.edge = self.size // 2
         self.widest = max(conv.in_channels, conv.out_channels)
@@ -57,7 +58,13 @@ class StripConv2d:
             device="meta",
         )
         of_rows.weight, of_rows.bias = conv.weight, conv.bias
-        self._ready: ReadyConv2d = ready_conv(of_rows)
+        self.ready: ReadyConv2d = ready_conv(of_rows)
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How its pictures lie in memory."""
+        conv, _ = self._of
+        return torch.channels_last if self.ready.is_sorted else layout_of(conv.weight)
 
     def of(
         self, picture: Strips, filling: Filling = copied, *, plus: Strips | None = None
@@ -71,8 +78,8 @@ class StripConv2d:
             size=self.size,
             stride=self.stride,
             edges=(self.edge, self.edge),
-            layout=layout_of(self.conv.weight),
-            dtype=self.conv.weight.dtype,
+            layout=self.layout,
+            dtype=self._of[0].weight.dtype,
         ):
             given = (window_BCRW.shape[2] - self.size) // self.stride + 1
             yield self._convolved(window_BCRW, None if plus is None else plus.take(given))
@@ -84,9 +91,9 @@ class StripConv2d:
             yield self._convolved(picture.take(rows + rows % 2), None)
 
     def _convolved(self, window_BCRW: Tensor, plus_BCRW: Tensor | None) -> Tensor:
-        conv = self.conv
-        if conv.weight is self._weight:
-            out_BCRW: Tensor = self._ready(window_BCRW, plus_BOHW=plus_BCRW)
+        conv, known = self._of
+        if conv.weight is known:
+            out_BCRW: Tensor = self.ready(window_BCRW, plus_BOHW=plus_BCRW)
             return out_BCRW
         out_BCRW = functional.conv2d(
             window_BCRW, conv.weight, conv.bias, stride=self.stride, padding=(0, self.edge)

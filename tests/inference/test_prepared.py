@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
-from diffloom.inference import ReadyNetwork, chosen_compute
+from diffloom.inference import Compute, ReadyNetwork, chosen_compute
 from diffloom.inference.compute import mixes_norms
 from diffloom.inference.prepared import prepared
+from diffloom.nn import winograd
 
 CPU = torch.device("cpu")
 T_B = torch.tensor([5.0, 300.0, 900.0])
@@ -180,3 +181,20 @@ def test_what_nothing_would_change_is_not_copied() -> None:
     plain = nn.Sequential(nn.Linear(3, 3), nn.SiLU())
     assert prepared(plain, chosen_compute("fp32", plain)) is plain
     assert prepared(plain, chosen_compute("bf16", plain)) is not plain
+
+
+def test_weights_that_a_form_orders_anew_are_not_laid_out_too(
+    unet: Callable[[int], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of Winograd's way stay the network's own memory; the others lie as pictures do."""
+    monkeypatch.setattr(winograd, "winograd_pays", winograd.winograd_fits)
+    network = unet(0)
+    own = {weight.data_ptr() for weight in network.parameters()}
+    ready = prepared(network, Compute(dtype=torch.float32, channels_last=True))
+    forms = [part for part in ready.modules() if isinstance(part, winograd.WinogradConv2d)]
+    assert forms
+    assert all(form.weight.data_ptr() in own for form in forms)
+    kept = {id(form.weight) for form in forms}
+    others = [weight for weight in ready.parameters() if weight.dim() == 4 and id(weight) not in kept]
+    assert others
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in others)

@@ -14,6 +14,7 @@ from diffloom.inference.compute import Compute, mixes_norms, own_device
 from diffloom.inference.forms import Forming
 from diffloom.inference.observed import HOOKS, is_observed, own_methods
 from diffloom.nn.compilation import Backend, compile_blocks
+from diffloom.nn.ready_conv import ReadyConv2d
 
 logger = logging.getLogger("diffloom")
 
@@ -33,22 +34,29 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
 
     A weight that changes afterwards makes a copy stale.
     """
-    exact = {weight for part in _exact_parts(network, compute) for weight in part.parameters()}
-    exact |= {weight for norm in _exact_norms(network, compute) for weight in norm.parameters()}
-    memo: dict[int, Any] = {
-        id(weight): _converted(weight, compute, torch.float32 if weight in exact else compute.dtype)
-        for weight in (*network.parameters(), *network.buffers())
-    }
-    is_own = all(_shares(weight, memo[id(weight)]) for weight in (*network.parameters(), *network.buffers()))
     is_free = not is_observed(network)
     compiles = is_free and compute.compiled != "not"
     has_forms = is_free and not compiles and any(hasattr(part, "for_inference") for part in network.modules())
+    exact = {weight for part in _exact_parts(network, compute) for weight in part.parameters()}
+    exact |= {weight for norm in _exact_norms(network, compute) for weight in norm.parameters()}
+    memo: dict[int, Any] = {
+        id(weight): _converted(
+            weight,
+            compute,
+            torch.float32 if weight in exact else compute.dtype,
+            lays_out=compute.channels_last and not has_forms,
+        )
+        for weight in (*network.parameters(), *network.buffers())
+    }
+    is_own = all(_shares(weight, memo[id(weight)]) for weight in (*network.parameters(), *network.buffers()))
     if is_own and not has_forms and not compiles:
         return network
     memo |= {id(shared): shared for part in network.modules() for shared in _shared(part)}
     ready = copy.deepcopy(network, memo).eval().requires_grad_(False)
     forming = Forming(set(_exact_parts(ready, compute)), has_faster_forms=has_forms)
     ready = forming.formed(ready)
+    if has_forms and compute.channels_last:
+        _lay_out(ready)
     if compiles:
         _compile(list(forming.blocks), compute, backend)
     return ready
@@ -71,18 +79,27 @@ def _compile(blocks: list[nn.Module], compute: Compute, backend: Backend) -> Non
         logger.info("sampling: %s; the first step of each is slow", line)
 
 
-def _converted(weight: Tensor, compute: Compute, dtype: torch.dtype) -> Tensor:
+def _converted(weight: Tensor, compute: Compute, dtype: torch.dtype, *, lays_out: bool) -> Tensor:
     """The weight in this type, in the layout and the place of the copy; its own memory where they are the same."""
     data = weight.detach()
     if weight.is_floating_point():
-        is_picture = compute.channels_last and weight.dim() == 4
-        data = data.to(
-            dtype=dtype,
-            memory_format=torch.channels_last if is_picture else torch.preserve_format,
-        )
+        layout = torch.channels_last if lays_out and weight.dim() == 4 else torch.preserve_format
+        data = data.to(dtype=dtype, memory_format=layout)
     if compute.device is not None:
         data = data.to(compute.device)
     return nn.Parameter(data, requires_grad=False) if isinstance(weight, nn.Parameter) else data
+
+
+def _lay_out(ready: nn.Module) -> None:
+    """Lay out the weights of pictures pixel by pixel, but for those that are held in an order of their own beside it:
+    these stay the network's, and in memory once.
+    """
+    sorted_anew = {
+        id(part.weight) for part in ready.modules() if isinstance(part, ReadyConv2d) and part.is_sorted
+    }
+    for weight in (*ready.parameters(), *ready.buffers()):
+        if weight.dim() == 4 and weight.is_floating_point() and id(weight) not in sorted_anew:
+            weight.data = weight.data.to(memory_format=torch.channels_last)
 
 
 def _shares(weight: Tensor, converted: Tensor) -> bool:

@@ -6,6 +6,7 @@ Legend: B batch, I channels in, O channels out, H height, W width; the digits ar
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,10 @@ class ReadyConv2d(nn.Module):
 
     Where gradients may be wanted and where torch compiles, all of it is computed the plain way.
     """
+
+    is_sorted: ClassVar[bool] = True
+    """Whether the weights that it computes with are in an order of their own, so that how the plain ones lie in memory
+    does not matter."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -67,6 +72,8 @@ class ReadyConv2d(nn.Module):
 
 class PlainConv2d(ReadyConv2d):
     """torch's convolution, with everything else done in the memory of its result."""
+
+    is_sorted = False
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__(conv)
