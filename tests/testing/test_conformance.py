@@ -105,6 +105,30 @@ def test_a_quarantined_plugin_fails_with_its_reason(install: Callable[[str, str]
         conformance("acme-broken")
 
 
+LAZY = """
+from diffloom import hookimpl
+
+@hookimpl
+def diffloom_register(registrar):
+    registrar.add_lazily("spacing", even="{module}:Even")
+"""
+
+
+def test_what_is_registered_by_name_is_examined_as_if_imported(
+    install: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """Its module, too, may not import torch, and is held to be importable."""
+    (tmp_path / "acme_lazy_part.py").write_text(GOOD.format(extra="import torch", sequence="tuple"))
+    install("acme-lazy", LAZY.format(module="acme_lazy_part"))
+    with pytest.raises(NonConformityError, match="imports torch") as caught:
+        conformance("acme-lazy")
+    assert len(caught.value.failures) == 1
+    load_plugins.cache_clear()
+    install("acme-gone", LAZY.format(module="no_such_module"))
+    with pytest.raises(NonConformityError, match="loads: plugin main is broken: ModuleNotFoundError"):
+        conformance("acme-gone")
+
+
 def test_an_unknown_distribution_is_told(install: Callable[[str, str], None]) -> None:
     install("acme-good", GOOD.format(extra="", sequence="tuple"))
     with pytest.raises(PluginError, match="called 'acme-goods'; did you mean 'acme-good'"):
