@@ -143,6 +143,11 @@ class Assembled:
             remembers=sampling.caching is not None,
         )
 
+    def ready_space(self) -> ReadyNetwork:
+        """The space as it decodes here: in what the network draws in. Its copy stays as the network's does."""
+        precision = settled(self.document.sampling.precision, self.backbone)
+        return self._ready_space.of(self.module["space"], precision=precision, device=self._visited)
+
     def forget_ready(self) -> None:
         """Give free what copies of the weights, made ready to draw samples, take; the next sample makes them again."""
         self._ready.forget()
@@ -165,9 +170,8 @@ class Assembled:
     @torch.no_grad()
     def decode(self, x_BCHW: Tensor) -> Tensor:
         """Pictures in [-1, 1], float32, from points of the space, computed in what the network draws them in."""
-        kept, precision = self._ready_space, settled(self.document.sampling.precision, self.backbone)
-        with kept.used(leaves=self._visited is not None):
-            ready = kept.of(self.module["space"], precision=precision, device=self._visited)
+        with self._ready_space.used(leaves=self._visited is not None):
+            ready = self.ready_space()
             with products(tf32=ready.compute.tf32):
                 decoded_BCHW = cast(Codec, ready.module).decode(x_BCHW.to(ready.compute.dtype))
             return decoded_BCHW.float().clamp(-1, 1)

@@ -10,6 +10,8 @@ from click.testing import Result
 
 import diffloom
 from diffloom import config
+from diffloom.inference import compute
+from diffloom.inference.gains import Gains
 from diffloom.plugins import load_registry
 
 pytestmark = pytest.mark.filterwarnings("error:Accessing the data pointer of FakeTensor")
@@ -140,3 +142,35 @@ def test_mistakes_are_told_with_their_place(invoke: Invoke, words: tuple[str, ..
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def fast_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that computes twice as fast in bf16, for networks of any size."""
+    monkeypatch.setattr(compute, "gains", lambda device: Gains(convolution=2.0, product=2.0))
+    monkeypatch.setattr(compute, "LARGE", 1)
+
+
+def test_what_auto_is_here_is_planned_and_said(invoke: Invoke, fast_halves: None) -> None:
+    """As a run settles it. Oracle: the plan of a file that names the precision."""
+    asked = [
+        invoke("plan", "diffloom:digits", "--device", "cpu", "--json", *words)
+        for words in (("train.precision=auto",), ("train.precision=bf16", "sampling.precision=bf16"))
+    ]
+    auto, named = (json.loads(result.stdout) for result in asked)
+    assert auto["training"]["memory"] == named["training"]["memory"]
+    assert auto["sampling"]["memory"] == named["sampling"]["memory"]
+    told = "not exact: an output is off by about 1 % of its deviation"
+    for section in ("training", "sampling"):
+        assert auto[section]["precision"] == "bf16"
+        assert auto[section]["changes"] == {"precision": f"bf16, by auto; {told}"}
+        assert named[section]["changes"] == {"precision": f"bf16; {told}"}
+
+
+def test_what_else_changes_it_is_said(invoke: Invoke) -> None:
+    words = ("sampling.compile=true", "sampling.offload=true", "sampling.precision=fp32")
+    page = page_of(invoke("plan", "diffloom:digits", "train=null", "--device", "cpu", *words))
+    assert (
+        "precision fp32 compile memory is told as uncompiled; the first steps are slow offload changes nothing"
+        in page
+    )

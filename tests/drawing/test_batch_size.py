@@ -31,14 +31,18 @@ def planned(pipe: Pipeline, count: int) -> int:
     return sum(size for kind, size in memory.items() if kind != "weights")
 
 
-def test_memory_grows_linearly(small_model: Pipeline) -> None:
-    base, each = bytes_of_batches(order(small_model, 9))
-    assert base + 9 * each == pytest.approx(planned(small_model, 9), rel=0.01)
+def test_a_batch_takes_no_more_than_is_said(small_model: Pipeline) -> None:
+    """As much at both ends, and little less between."""
+    base, each = bytes_of_batches(order(small_model, 40), most=40)
+    assert base + 40 * each == pytest.approx(planned(small_model, 40), rel=0.001)
+    for count in (5, 20):
+        taken = planned(small_model, count)
+        assert 0.999 * taken <= base + count * each <= 1.5 * taken
 
 
 def test_as_many_as_fit(small_model: Pipeline, monkeypatch) -> None:
     """The largest batch whose plan is within the share of what is free."""
-    base, each = bytes_of_batches(order(small_model, 2))
+    base, each = bytes_of_batches(order(small_model, 40), most=40)
     for fitting in (1, 5, 17):
         monkeypatch.setattr(
             batch_size, "available_bytes", lambda _, fitting=fitting: (base + (fitting + 0.5) * each) / SHARE

@@ -47,8 +47,10 @@ def allocations(events: list[Any]) -> Iterator[tuple[int, int]]:
 def measured(file: Path, plugin: str, count: int) -> dict[str, int]:
     plugins = load_plugins((plugin,))
     resolved, folder = config.load(file, registry=plugins.registry), file.with_suffix("")
-    found = {"training": most(lambda: train(resolved, folder, plugins=plugins, device="cpu"))}
-    found["checkpoint"] = max(folder.glob("checkpoints/*")).stat().st_size
+    found = {}
+    if resolved.document.train is not None:
+        found["training"] = most(lambda: train(resolved, folder, plugins=plugins, device="cpu"))
+        found["checkpoint"] = max(folder.glob("checkpoints/*")).stat().st_size
     if isinstance(resolved.document, Document):
         conditions = {name: [0] * count for name in resolved.document.conditioners}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 
 import pytest
@@ -78,7 +79,7 @@ def test_hollow_weights_take_what_real_ones_do(widths, batch, optimizer) -> None
         live, seen = LiveBytes(CPU), []
         live.name("weights", network.parameters())
         x = torch.ones(batch, widths[0])
-        with Answers(), live:
+        with hollow.masks(network) if hollow else nullcontext(), Answers(), live:
             for _ in range(2):
                 out = network(x)
                 seen.append(live.live_bytes)

@@ -35,7 +35,7 @@ def suited_batch_size(plan: SamplingPlan) -> int:
         return wanted
     from diffloom.planning.batch import bytes_of_batches
 
-    base, each = bytes_of_batches(plan)
+    base, each = bytes_of_batches(plan, most=wanted)
     return max(1, min(wanted, int((free - base) // each)))
 
 

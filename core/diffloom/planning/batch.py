@@ -10,10 +10,12 @@ from diffloom.planning.walk import walked
 from diffloom.sampling import SamplingPlan
 
 
-def bytes_of_batches(plan: SamplingPlan) -> tuple[int, int]:
-    """What a batch takes beside the weights: bytes that none is without, and those of each further sample.
+def bytes_of_batches(plan: SamplingPlan, *, most: int) -> tuple[int, int]:
+    """What a batch of up to `most` takes beside the weights: bytes that none is without, and those of each sample.
 
-    Sizes grow linearly: every operation has the batch as an axis of all that it makes anew.
+    Every operation has the batch as an axis of all that it makes anew, so that at any moment memory grows linearly.
+    Which moment is the worst may change with the batch, that at which the weights are made ready or one of the walk:
+    the line from one sample to the most is never below what is taken.
     """
     pipeline = plan.pipeline
     hollow = Hollow(pipeline.device)
@@ -27,5 +29,6 @@ def bytes_of_batches(plan: SamplingPlan) -> tuple[int, int]:
         memory = walked(model, count=count, conditions=conditions, live=live).memory
         return sum(size for kind, size in memory.items() if kind != "weights")
 
-    one, two = beside_weights(1), beside_weights(2)
-    return max(0, 2 * one - two), two - one
+    one, all_of_them = beside_weights(1), beside_weights(max(2, most))
+    each = (all_of_them - one) // (max(2, most) - 1)
+    return max(0, one - each), each

@@ -39,6 +39,10 @@ class TrainingPlan:
     memory_of_previews: int
     """While samples are drawn in between, beside all that is trained; 0 where none are."""
     disk: Disk
+    precision: str
+    """What networks compute in: of `train.precision: auto`, what that is here."""
+    changes: Mapping[str, str]
+    """Keys of `train` that change what it takes, each with what it does."""
 
     @property
     def images(self) -> int:
@@ -68,6 +72,12 @@ class SamplingPlan:
     """Rows that the network sees for each sample in a call: 2 where guidance compares with another condition."""
     memory: Mapping[str, int]
     """At the worst moment, by what it is for."""
+    precision: str
+    """What the network computes in: of `sampling.precision: auto`, what that is here."""
+    changes: Mapping[str, str]
+    """Keys of `sampling` that change what it takes, each with what it does."""
+    memory_otherwise: Mapping[str, int]
+    """In all, with one of these left out: by how that is said."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,22 +36,32 @@ class Hollow:
         with self._mode:
             return torch.empty(tuple(shape), dtype=dtype, device="cpu" if host else self.device)
 
-    def fill(self, module: nn.Module) -> None:
-        """Give a module that was built without memory (`empty_weights`) such weights; its buffers are moved."""
+    def fill(self, module: nn.Module, *, host: bool = False) -> None:
+        """Give a module that was built without memory (`empty_weights`) such weights, on the device or in the memory
+        that programs are in (`host`); its buffers are moved."""
         made: dict[nn.Parameter, nn.Parameter] = {}  # a weight that two modules share stays one
         for part in module.modules():
             for name, weight in part.named_parameters(recurse=False, remove_duplicate=False):
                 if weight not in made:
-                    empty = self.tensor(weight.shape, weight.dtype)
+                    empty = self.tensor(weight.shape, weight.dtype, host=host)
                     made[weight] = nn.Parameter(empty, requires_grad=weight.requires_grad)
                 part.register_parameter(name, made[weight])
             for name, buffer in part.named_buffers(recurse=False):
-                part._buffers[name] = buffer.to(self.device)
-            if isinstance(part, Dropout):
-                part.register_forward_pre_hook(self._hollow_keys)
+                part._buffers[name] = buffer.to("cpu" if host else self.device)
+
+    @contextmanager
+    def masks(self, module: nn.Module) -> Iterator[None]:
+        """While entered, a module's dropout makes masks without memory too."""
+        layers = [part for part in module.modules() if isinstance(part, Dropout)]
+        handles = [layer.register_forward_pre_hook(self._hollow_keys) for layer in layers]
+        try:
+            yield
+        finally:
+            for layer, handle in zip(layers, handles, strict=True):
+                handle.remove()
+                layer.keys_B = None
 
     def _hollow_keys(self, layer: nn.Module, args: tuple[Any, ...]) -> None:
-        """So that a mask has no memory either."""
         assert isinstance(layer, Dropout)
         if layer.keys_B is not None:
             layer.keys_B = self._mode.from_tensor(layer.keys_B)

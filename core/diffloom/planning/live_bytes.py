@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         self._device = device.type
         self._live: Counter[str] = Counter()
         self._kinds: dict[int, str] = {}  # by the identity of a memory that is alive
+        self._born = REST
         self.peak: Mapping[str, int] = {}
         """Bytes by kind at the moment when they were the most."""
 
@@ -56,6 +58,15 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
                 self._live[kind] += size
                 self._kinds[key] = kind
 
+    @contextmanager
+    def naming(self, kind: str) -> Iterator[None]:
+        """While entered, memory that is met for the first time is called by a name."""
+        former, self._born = self._born, kind
+        try:
+            yield
+        finally:
+            self._born = former
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],
@@ -76,8 +87,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         key, size = id(memory), memory.nbytes()
         if key in self._kinds:
             return
-        self._kinds[key] = REST
-        self._live[REST] += size
+        self._kinds[key] = self._born
+        self._live[self._born] += size
         weakref.finalize(memory, self._forget, key, size)
         if self.live_bytes > self.peak_bytes:
             self.peak = dict(self._live)

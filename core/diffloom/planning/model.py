@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from diffloom.assembly import assemble
 from diffloom.bridge.empty import empty_weights
 from diffloom.building import built
 from diffloom.config import AnyDocument, AutoencoderDocument, Document
-from diffloom.config.document import Train
+from diffloom.config.document import Sampling, Train
 from diffloom.errors import DataError
 from diffloom.kinds import Examples
 from diffloom.pipeline import Pipeline
@@ -59,8 +60,18 @@ class Opened:
         return {key: example.conditions[key] for key in keys}
 
 
-def hollow_pipeline(document: Document, hollow: Hollow, *, registry: Registry) -> Pipeline:
-    """The model without memory for its weights. A learned schedule, which is asked for its numbers, has some."""
+def is_offloaded(sampling: Sampling, device: torch.device) -> bool:
+    """Whether parts are brought to the device in turn: on a CPU they are there already."""
+    return sampling.offload and device.type != "cpu"
+
+
+def hollow_pipeline(
+    document: Document, hollow: Hollow, *, registry: Registry, offloaded: bool = False
+) -> Pipeline:
+    """The model without memory for its weights. A learned schedule, which is asked for its numbers, has some.
+
+    `offloaded` parts are in the host's memory, and brought to the device in turn.
+    """
     with empty_weights():
         pipeline = assemble(document, registry=registry)
     if isinstance(pipeline.schedule, nn.Module):
@@ -69,8 +80,8 @@ def hollow_pipeline(document: Document, hollow: Hollow, *, registry: Registry) -
         pipeline.schedule.load_state_dict(schedule.state_dict(), assign=True)
     for name, part in pipeline.module.items():
         if name != "schedule":
-            hollow.fill(part)
-    return pipeline
+            hollow.fill(part, host=offloaded)
+    return pipeline.work_on(hollow.device, offload=True) if offloaded else pipeline
 
 
 def hollow_autoencoder(document: AutoencoderDocument, hollow: Hollow) -> nn.ModuleDict:

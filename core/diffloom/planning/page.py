@@ -81,7 +81,13 @@ def _training(training: TrainingPlan, plan: Plan) -> Section:
         "work",
         f"{count(training.flops)}FLOP for an image, {count(training.flops * training.images)}FLOP in all",
     )
+    _changes(section, training.changes)
     return section
+
+
+def _changes(section: Section, changes: Mapping[str, str]) -> None:
+    for key, text in changes.items():
+        section.add(key, text)
 
 
 def _memory(training: TrainingPlan, device: str) -> Section:
@@ -107,6 +113,10 @@ def _sampling(sampling: SamplingPlan, plan: Plan) -> Section:
         section.add("network", f"{sampling.calls} calls{views}")
         section.add("work", f"{count(plan.network.flops * sampling.calls * sampling.views)}FLOP for an image")
     section.add("memory", f"{size(sum(sampling.memory.values()))}: {_by_kind(sampling.memory)}")
+    if sampling.memory_otherwise:
+        otherwise = (f"{size(number)} {said}" for said, number in sampling.memory_otherwise.items())
+        section.add("otherwise", ", ".join(otherwise))
+    _changes(section, sampling.changes)
     return section
 
 

@@ -11,22 +11,26 @@ from torch import nn
 
 from diffloom.condition import Condition
 from diffloom.config import AnyDocument, AutoencoderDocument
-from diffloom.config.document import Train
+from diffloom.config.choice import require_diffusion
+from diffloom.config.document import Sampling, Train
 from diffloom.device import usable_device
 from diffloom.errors import DataError
 from diffloom.kinds import TrainableCodec
 from diffloom.pipeline import Pipeline
+from diffloom.planning.changes import changes_of_sampling, changes_of_training
 from diffloom.planning.disk import disk
 from diffloom.planning.figures import PartSize, Plan, SamplingPlan, TrainingPlan
 from diffloom.planning.hollow import Hollow
 from diffloom.planning.live_bytes import LiveBytes
-from diffloom.planning.model import Opened, hollow_autoencoder, hollow_pipeline, hollow_task
+from diffloom.planning.model import Opened, hollow_autoencoder, hollow_pipeline, hollow_task, is_offloaded
 from diffloom.planning.network import Network, observed
 from diffloom.planning.rehearsal import Rehearsal, tensors_of
-from diffloom.planning.walk import walked
+from diffloom.planning.walk import Walked, walked
 from diffloom.process import Draws
 from diffloom.registry import Registry
 from diffloom.training.diffusion import DiffusionTask
+from diffloom.training.precision import HALVES
+from diffloom.training.settling import as_measured
 from diffloom.training.split import Split
 
 T = TypeVar("T")
@@ -93,6 +97,7 @@ class _Planning:
             return None
 
     def _training(self, train: Train, network: Network) -> TrainingPlan:
+        asked, train = train, as_measured(train, self.opened.document, self.hollow.device)
         task = hollow_task(self.opened, train, self.hollow, registry=self.registry)
         rehearsal = Rehearsal(task, train, self.hollow, self.opened.conditions(task.conditions))
         planned = rehearsal.run(checkpointing=train.gradient_checkpointing)
@@ -116,20 +121,42 @@ class _Planning:
             memory_otherwise=sum(otherwise.memory.values()),
             memory_of_previews=previewed,
             disk=disk(train, planned.checkpoint),
+            precision=train.precision,
+            changes=changes_of_training(asked, train.precision),
         )
 
     def _sampling(self, pipeline: Pipeline) -> SamplingPlan:
-        live = LiveBytes(self.hollow.device)
-        live.name("weights", tensors_of(pipeline.module))
-        sampling = pipeline.document.sampling
-        conditions = self.opened.conditions(tuple(pipeline.document.conditioners))
-        drawn = walked(pipeline, count=self.count, conditions=conditions, live=live)
+        sampling, device = pipeline.document.sampling, self.hollow.device
+        drawn = self._drawn(sampling)
+        left_out: dict[str, dict[str, object]] = {}
+        if drawn.precision in HALVES:
+            left_out["in fp32"] = {"precision": "fp32"}
+        if sampling.caching is not None:
+            left_out["without caching"] = {"caching": None}
+        if is_offloaded(sampling, device):
+            left_out["without offload"] = {"offload": False}
         return SamplingPlan(
             count=self.count,
             calls=sampling.sampler.calls(sampling.steps),
             views=drawn.views,
             memory=drawn.memory,
+            precision=drawn.precision,
+            changes=changes_of_sampling(sampling, drawn.precision, device),
+            memory_otherwise={
+                said: sum(self._drawn(sampling.model_copy(update=update)).memory.values())
+                for said, update in left_out.items()
+            },
         )
+
+    def _drawn(self, sampling: Sampling) -> Walked:
+        """What drawing takes by this section."""
+        document = require_diffusion(self.opened.document, place="").model_copy(update={"sampling": sampling})
+        offloaded = is_offloaded(sampling, self.hollow.device)
+        pipeline = hollow_pipeline(document, self.hollow, registry=self.registry, offloaded=offloaded)
+        live = LiveBytes(self.hollow.device)
+        live.name("weights", tensors_of(pipeline.module))
+        conditions = self.opened.conditions(tuple(document.conditioners))
+        return walked(pipeline, count=self.count, conditions=conditions, live=live)
 
     def _backbone(self, pipeline: Pipeline) -> Network:
         backbone = pipeline.document.backbone

@@ -85,7 +85,7 @@ class Rehearsal:
             handles.append(self.task.pipeline.backbone.register_forward_pre_hook(self._count))
         state.train_mode()
         try:
-            with Answers(), live:
+            with self.hollow.masks(self.task.module), Answers(), live:
                 if not state.optimizer.state:
                     self._step()
                 live.begin_anew()

@@ -33,7 +33,7 @@ def settled(prepared: Prepared, run: RunFolder, processes: Processes) -> Prepare
         if processes.is_main:
             if run.is_begun:
                 train = _as_recorded(train, run)
-            train = _as_measured(train, prepared.document, processes.device)
+            train = as_measured(train, prepared.document, processes.device)
     own = [values.index(getattr(train, name)) if processes.is_main else 0 for name, values in SETTLED.items()]
     (numbers, *_) = processes.numbers(*own)
     found = {name: SETTLED[name][number] for name, number in zip(SETTLED, numbers, strict=True)}
@@ -48,7 +48,7 @@ def _as_recorded(train: Train, run: RunFolder) -> Train:
     return train.model_copy(update={name: stored.get(name, "auto") for name in left})
 
 
-def _as_measured(train: Train, document: AnyDocument, device: torch.device) -> Train:
+def as_measured(train: Train, document: AnyDocument, device: torch.device) -> Train:
     """What is still open is what this machine was measured to be fastest with."""
     precision = train.precision if train.precision != "auto" else _chosen(document, device)
     convolutions = train.convolutions
