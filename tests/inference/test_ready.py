@@ -75,7 +75,8 @@ def test_no_change_of_the_network_is_missed(
     assert networks.of(network, precision="fp32") is networks.of(network, precision="fp32")
     change(network)
     after = output(networks.of(network, precision="fp32"))
-    torch.testing.assert_close(after, output(network.eval()), rtol=0, atol=1e-5)
+    # Rounding of two forms of one network, whose outputs reach 4; what a change does is larger.
+    torch.testing.assert_close(after, output(network.eval()), rtol=0, atol=5e-5)
     assert (after - before).abs().max() > 1e-4
 
 
