@@ -44,10 +44,10 @@ class _Offer:
 
 
 class _Manager(pluggy.PluginManager):
-    """Looks for hooks in the functions a module defines; asking `dir()` wakes lazy names, which may import torch."""
+    """Looks for hooks among what a module holds already; asking `dir()` wakes lazy names, which may import torch."""
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        is_own = inspect.isfunction(vars(plugin).get(name))
+        is_own = inspect.isroutine(vars(plugin).get(name))
         return super().parse_hookimpl_opts(plugin, name) if is_own else None
 
 
@@ -132,7 +132,7 @@ class Plugins:
         """Every function called `diffloom_…` is a hook of ours, marked and spelt as one."""
         specified = [name for name in vars(hooks) if name.startswith("diffloom_")]
         for name, function in vars(module).items():
-            is_hook = name.startswith("diffloom_") and inspect.isfunction(function)
+            is_hook = name.startswith("diffloom_") and inspect.isroutine(function)
             if is_hook and self.manager.parse_hookimpl_opts(module, name) is None:
                 raise PluginError(f"{name} is not marked @hookimpl{did_you_mean(name, specified)}")
         implemented = self.manager.get_hookcallers(module) or []

@@ -195,10 +195,10 @@ def broken(graph: object, examples: object) -> object:
     raise RuntimeError("\nno C++ compiler was found\nmore about it")
 
 
-def test_a_missing_compiler_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_found_out() -> None:
     """Inductor itself, where the compiler that it is told of is not there."""
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/nonexistent/g++"))
-    with torch._inductor.utils.fresh_cache():
+    missing = torch._inductor.config.patch({"cpp.cxx": (None, "/nonexistent/g++")})
+    with missing, torch._inductor.utils.fresh_cache():
         assert "/nonexistent/g++" in (compiler_fault(CPU) or "")
     assert compiler_fault(CPU, "eager") is None
 

@@ -22,7 +22,7 @@ def test_every_value_says_where_it_is_from(run: Path, resolved: Resolved) -> Non
     learned = {path for path, origin in found.items() if origin == "learned from the data"}
     assert learned == {"conditioners.label.classes"}
     chosen = {path for path, origin in found.items() if origin == CHOSEN}
-    assert chosen == {"train.precision"}
+    assert chosen == {"train.precision", "train.convolutions"}
     for path in found.keys() - learned - chosen:
         assert found[path] == resolved.origin(path)
     assert found["train.lr"] == "override 'train.lr=0.004'"

@@ -14,7 +14,7 @@ from diffloom.errors import DataError
 from diffloom.kinds import DataInfo, Example
 from diffloom.training import Trained
 from diffloom.training.buckets import Buckets
-from diffloom.training.feed import Batch, Feed
+from diffloom.training.feed import Batch, Feed, _told_unless_left
 from diffloom.training.order import InOrder, Order
 from diffloom.training.readable import readable
 from diffloom.training.replaced import NAMED, Replaced
@@ -163,3 +163,14 @@ class TestTelling:
         assert len(lines) == NAMED + 1
         assert lines[-1] == "step 1: more examples cannot be read; from here on metrics.jsonl counts them"
         assert replaced.read() == {"replaced_examples": NAMED + 30}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"), [(ConnectionResetError(), False), (EOFError(), False), (ValueError(), True)]
+)
+def test_a_reader_says_nothing_of_a_run_that_has_ended(
+    error: Exception, *, is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ends its talk with the training process is told there, and everything else as Python tells it."""
+    _told_unless_left(type(error), error, None)
+    assert (type(error).__name__ in capsys.readouterr().err) == is_told

@@ -198,9 +198,10 @@ def test_another_configuration(tmp_path: Path, whole: Path, train_tiny: TrainTin
         "  train.lr: 0.01 → 0.002\n"
         "  train.steps: 20 → 10\n"
         "Take these back, or choose another -o. A resumed run may only raise train.steps and change "
-        "train.checkpoint_every, train.compile, train.gradient_checkpointing, train.keep_checkpoints, "
-        "train.keep_every, train.log_every, train.micro_batch_size, train.parallel, train.sample_every, "
-        "train.sentinel.every, train.sentinel.stops, train.snapshot_every, train.trackers, train.workers."
+        "train.checkpoint_every, train.compile, train.convolutions, train.gradient_checkpointing, "
+        "train.keep_checkpoints, train.keep_every, train.log_every, train.micro_batch_size, train.parallel, "
+        "train.sample_every, train.sentinel.every, train.sentinel.stops, train.snapshot_every, train.trackers, "
+        "train.workers."
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from types import TracebackType
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -144,3 +146,10 @@ class _Passes:
 def begin_worker(worker: int) -> None:
     """What a process that reads ahead does first."""
     ignore_interrupts()
+    sys.excepthook = _told_unless_left
+
+
+def _told_unless_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The thread that hands batches over has no news where whoever it was talking to has ended: the run tells why."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
