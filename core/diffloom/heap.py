@@ -1,8 +1,11 @@
-"""Freed memory kept for the next step, where the C library would give it back to the system.
+"""What becomes of freed memory: kept for the next step, or given back to the system at once.
 
 The GNU C library returns free memory at the end of its heap, and what the next step then takes anew comes page by page,
 cleared by the kernel: some 140,000 pages in a training step of a network of 35.7 million parameters, 4 to 8 % of its
 time on the CPUs measured. The most memory that a process ever has is the same either way.
+
+But where large blocks come and go that differ in size, the heap has holes: decoding 512 pixels a side so took up to 480
+MiB for the 270 that were in use, and takes 275 where the holes are given back in between.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 """Names of mallopt(3)."""
@@ -43,6 +47,16 @@ def kept_heap() -> Iterator[None]:
         library.malloc_trim(0)
 
 
+def give_back() -> None:
+    """Give the system the memory that was freed on the CPU, the holes of the heap included: a millisecond or less.
+
+    Does nothing on other C libraries, nor where the environment says how memory is to be handled.
+    """
+    if _is_ours_to_tune():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache
 def _is_ours_to_tune() -> bool:
     is_told = any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ
     return platform.libc_ver()[0] == "glibc" and not is_told

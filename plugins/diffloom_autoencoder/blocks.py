@@ -8,8 +8,15 @@ from torch.nn import functional
 
 from diffloom.nn import Block, Downsample, Signal, Upsample, doubling, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
-from diffloom_autoencoder.strip_layers import StripConv2d, activated, doubled, halved, layout_of
-from diffloom_autoencoder.strips import Strips
+from diffloom_autoencoder.strip_layers import (
+    StripConv2d,
+    activated,
+    doubled,
+    doubled_again,
+    halved,
+    layout_of,
+)
+from diffloom_autoencoder.strips import Filling, Remade, Strips
 
 NORM_EPS = 1e-6
 """Added to the variances that normalisations divide by."""
@@ -31,7 +38,7 @@ class Convolution(nn.Conv2d):
         self.strips = StripConv2d(self)
         return self
 
-    def in_strips(self, picture: Strips) -> Strips:
+    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
         return Strips(self.strips.of(picture))
 
@@ -39,7 +46,7 @@ class Convolution(nn.Conv2d):
 class Halving(Downsample):
     """A 3×3 convolution of stride 2: (B, C, H, W) → (B, C, H/2, W/2)."""
 
-    def in_strips(self, picture: Strips) -> Strips:
+    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
         return Strips(halved(self.conv, picture, edges=self.edges))
 
@@ -65,9 +72,9 @@ class Folded(Block):
         out_BCHW: Tensor = self.conv(x_BCHW)
         return out_BCHW
 
-    def in_strips(self, picture: Strips) -> Strips:
+    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
-        return Strips(doubled(self.conv, picture))
+        return doubled_again(self.conv, picture) if lean else Strips(doubled(self.conv, picture))
 
 
 class PlainResidualBlock(Block):
@@ -98,9 +105,11 @@ class PlainResidualBlock(Block):
         self.beside = StripConv2d(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None
         return self
 
-    def in_strips(self, picture: Strips) -> Strips:
+    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
         enter = activated(self.norm1, picture)
+        if lean:
+            return self._in_lean_strips(picture, enter)
         h_strips = self.strips1.of(picture.kept(), enter)
         if self.beside is not None:
             # Both at once: where channels become fewer, the two take the place of the picture that they are made of.
@@ -110,6 +119,16 @@ class PlainResidualBlock(Block):
         else:
             h = Strips(h_strips)
         return Strips(self.strips2.of(h, activated(self.norm2, h), plus=picture))
+
+    def _in_lean_strips(self, picture: Strips, enter: Filling) -> Strips:
+        """The same with one picture in memory, which the result replaces: the first convolution is computed once to
+        measure what it gives, and again. Of a picture that is itself made anew, what it gives is that one picture.
+        """
+        h: Strips = self.strips1.again(picture, enter)
+        if isinstance(picture, Remade):
+            h = Strips(h)
+        beside = picture if self.beside is None else self.beside.pixels_later(picture)
+        return Strips(self.strips2.of(h, activated(self.norm2, h), plus=beside))
 
 
 class Head(Block):
@@ -129,7 +148,7 @@ class Head(Block):
         self.strips = StripConv2d(self.conv)
         return self
 
-    def in_strips(self, picture: Strips) -> Strips:
+    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
         return Strips(self.strips.of(picture, activated(self.norm, picture)))
 

@@ -10,7 +10,8 @@ logger = logging.getLogger("diffloom")
 SHARE = 0.8
 """Of the memory that is free, what a computation may take: others take some meanwhile."""
 TILE = 32
-"""Side of the windows, in pixels of what enters, of a picture that is too large to be computed at once."""
+"""Side, in pixels of what enters, of the windows that a picture is computed in for which memory is too short, or from
+which on it is computed in lean strips."""
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -51,6 +52,6 @@ class Division:
                 one_bytes >> 20,
                 free >> 20,
                 chosen,
-                f", in windows of {tile} a side, which takes longer" if tile else "",
+                ", and twice what it need not hold, which takes longer" if tile else "",
             )
         return chosen, tile

@@ -70,6 +70,16 @@ class Stage(nn.Module):
         pixels = -(-reach // int(finer))
         return pixels + pixels % self.scale.denominator
 
+    def within(self, x_BCHW: Tensor, *, tile: int | None) -> Tensor:
+        """The same in windows of `tile` input pixels a side, or all at once with null.
+
+        A level whose pixels attend to each other is computed whole: these are the coarsest, with few pixels.
+        """
+        if tile is None or self.attends or max(x_BCHW.shape[2:]) <= tile:
+            out_BCHW: Tensor = self(x_BCHW)
+            return out_BCHW
+        return self.tiled(x_BCHW, tile=tile)
+
     def tiled(self, x_BCHW: Tensor, *, tile: int) -> Tensor:
         """The same, of windows of `tile` input pixels a side, so that nothing large is held but input and output.
 
@@ -118,18 +128,11 @@ class Side(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x_BCHW: Tensor, *, tile: int | None = None) -> Tensor:
-        """`tile` is the side of a window in pixels of x; null computes all at once.
-
-        A level whose pixels attend to each other is computed whole: these are the coarsest, with few pixels.
-        """
+        """`tile` is the side of a window in pixels of x; null computes all at once."""
         for stage in self.stages:
             assert isinstance(stage, Stage)
-            if tile is None or stage.attends or max(x_BCHW.shape[2:]) <= tile:
-                x_BCHW = stage(x_BCHW)
-            else:
-                x_BCHW = stage.tiled(x_BCHW, tile=tile)
-            if tile is not None:
-                tile = int(tile * stage.scale)
+            x_BCHW = stage.within(x_BCHW, tile=tile)
+            tile = tile and int(tile * stage.scale)
         return x_BCHW
 
     def divided(self, x_BCHW: Tensor, *, rows: int | None, tile: int | None) -> tuple[int, int | None]:

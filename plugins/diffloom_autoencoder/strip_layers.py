@@ -5,15 +5,15 @@ Legend: B batch, C channels, H height, W width, R rows of a strip or a window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import ReadyConv2d, ready_conv
+from diffloom.nn import ReadyConv2d, give_back, ready_conv
 from diffloom_autoencoder.moments import Moments
-from diffloom_autoencoder.strips import Filling, Strips, copied, windows
+from diffloom_autoencoder.strips import Filling, Remade, Strips, copied, windows
 
 
 def layout_of(weight: Tensor) -> torch.memory_format:
@@ -83,12 +83,27 @@ class StripConv2d(nn.Module):
         ):
             given = (window_BCRW.shape[2] - self.size) // self.stride + 1
             yield self._convolved(window_BCRW, None if plus is None else plus.take(given))
+            if picture.is_large:
+                give_back()
 
     def of_pixels(self, picture: Strips) -> Iterator[Tensor]:
         """The same of a convolution of single pixels, which reads its strips as they are."""
         rows = picture.rows_for(self.widest)
         for _ in range(0, picture.height, rows + rows % 2):
             yield self._convolved(picture.take(rows + rows % 2), None)
+
+    def again(self, picture: Strips, filling: Filling) -> Remade:
+        """What `of` makes of the picture, made anew for whoever reads it; the picture stays for that."""
+        return self._remade(picture, lambda: self.of(picture.kept(), filling))
+
+    def pixels_later(self, picture: Strips) -> Remade:
+        """What `of_pixels` makes of the picture, once, when it is read."""
+        return self._remade(picture, lambda: self.of_pixels(picture))
+
+    def _remade(self, picture: Strips, make: Callable[[], Iterator[Tensor]]) -> Remade:
+        weight = self._of[0].weight
+        shape = (picture.batch, len(weight), picture.height, picture.width)
+        return Remade(make, shape=shape, dtype=weight.dtype, device=picture.device)
 
     def _convolved(self, window_BCRW: Tensor, plus_BCRW: Tensor | None) -> Tensor:
         conv, known = self._of
@@ -107,6 +122,16 @@ def doubled(folded: nn.ConvTranspose2d, picture: Strips) -> Iterator[Tensor]:
     for window_BCRW in windows(picture, rows=rows, layout=layout_of(folded.weight)):
         # Of R + 2 rows, 2·R in the middle have all their neighbours: the padding cuts the others off.
         yield functional.conv_transpose2d(window_BCRW, folded.weight, folded.bias, stride=2, padding=(3, 1))
+
+
+def doubled_again(folded: nn.ConvTranspose2d, picture: Strips) -> Remade:
+    """The same, made anew for whoever reads it; the picture stays for that."""
+    return Remade(
+        lambda: doubled(folded, picture.kept()),
+        shape=(picture.batch, folded.out_channels, 2 * picture.height, 2 * picture.width),
+        dtype=folded.weight.dtype,
+        device=picture.device,
+    )
 
 
 def halved(conv: nn.Conv2d, picture: Strips, *, edges: tuple[int, int, int, int]) -> Iterator[Tensor]:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from diffloom.nn import SelfAttention
 from diffloom_autoencoder.extent import WHOLE
 from diffloom_autoencoder.room import Division, free_bytes
 from diffloom_autoencoder.stage import Side, Stage
@@ -21,8 +22,10 @@ BESIDE = 4
 class StripPart(Protocol):
     """A part that can read and give strips."""
 
-    def in_strips(self, picture: Strips) -> Strips:
-        """What it makes of the picture, whose strips are let go on the way."""
+    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
+        """What it makes of the picture, whose strips are let go on the way; `lean` computes again what it need not
+        hold.
+        """
         ...
 
 
@@ -34,7 +37,8 @@ class StripSide(Side):
     picture's moments are taken of all of it before it is normalised. So a whole picture of C channels takes the memory
     of one, or of two where a block keeps it for its shortcut. A part that needs its picture in one piece gets it so.
 
-    Where a gradient of the input is wanted, or tiles are, it computes as the other does.
+    Where windows are asked for, memory is short: then it holds even less, and computes twice what lies between two
+    normalisations. Where a gradient of the input is wanted, it computes as the other does.
     """
 
     def __init__(self, *stages: Stage) -> None:
@@ -63,13 +67,19 @@ class StripSide(Side):
         return (most + most // BESIDE) * self.dtype.itemsize
 
     def forward(self, x_BCHW: Tensor, *, tile: int | None = None) -> Tensor:
-        if tile is not None or not x_BCHW.numel() or _wants_gradient(x_BCHW):
+        if not x_BCHW.numel() or _wants_gradient(x_BCHW):
             return super().forward(x_BCHW, tile=tile)
         picture = Strips([x_BCHW])
         del x_BCHW  # so that nothing but the picture holds it
         for stage in self.stages:
-            for part in stage.parts:  # type: ignore[union-attr]
-                picture = _after(part, picture)
+            assert isinstance(stage, Stage)
+            is_large = tile is not None and max(picture.height, picture.width) > tile
+            if not is_large or _strips_only(stage):
+                for part in stage.parts:
+                    picture = _after(part, picture, lean=is_large)
+            else:
+                picture = Strips([stage.within(picture.whole(), tile=tile)])
+            tile = tile and int(tile * stage.scale)
         return picture.whole()
 
 
@@ -77,7 +87,12 @@ def _wants_gradient(x_BCHW: Tensor) -> bool:
     return torch.is_grad_enabled() and x_BCHW.requires_grad
 
 
-def _after(part: nn.Module, picture: Strips) -> Strips:
+def _strips_only(stage: Stage) -> bool:
+    """Whether nothing of it needs its picture in one piece, but for pixels that attend to each other."""
+    return all(isinstance(part, StripPart | SelfAttention) for part in stage.parts)
+
+
+def _after(part: nn.Module, picture: Strips, *, lean: bool) -> Strips:
     if isinstance(part, StripPart):
-        return part.in_strips(picture)
+        return part.in_strips(picture, lean=lean)
     return Strips([part(picture.whole(), WHOLE)])

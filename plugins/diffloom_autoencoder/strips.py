@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-STRIP_BYTES = {"cpu": 4 * 2**20}
+STRIP_BYTES = {"cpu": 2 * 2**20}
 """Of a strip, by the kind of device: on a CPU little enough that what is made of it is read again from its caches, and
 enough for a convolution to be worth laying its weights out, as oneDNN does at every call. 2 to 16 MiB took the same
 time within 3 %, 1 MiB 10 % more.
 """
 OTHER_STRIP_BYTES = 256 * 2**20
 """Of a strip on any other device, where small pieces of work would each wait to be launched."""
+LARGE_BYTES = 128 * 2**20
+"""Of a picture so large, memory that its strips leave is given back strip by strip."""
 
 Filling = Callable[[Tensor, Tensor], object]
 """Writes what is made of some rows into the second tensor, of the same shape."""
@@ -49,6 +51,12 @@ class Strips:
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self._strips)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether what its strips leave behind is worth giving back."""
+        numbers = self.batch * self.channels * self.height * self.width
+        return self.device.type == "cpu" and numbers * self.dtype.itemsize >= LARGE_BYTES
+
     def rows_for(self, channels: int, *, width: int | None = None) -> int:
         """Rows of a strip of something made of this picture, of so many channels."""
         return rows_for(self.batch, channels, width or self.width, self.dtype, self.device)
@@ -77,15 +85,49 @@ class Strips:
             top = bottom
         out_BCRW[:, :, top:].zero_()
 
+    def _next(self) -> Tensor | None:
+        """The strip whose turn it is, no longer held here."""
+        return self._strips.popleft() if self._strips else None
+
     def _pieces(self, rows: int) -> Iterator[Tensor]:
-        while rows and self._strips:
-            strip_BCRW = self._strips.popleft()
+        while rows and (strip_BCRW := self._next()) is not None:
             taken_BCRW, rest_BCRW = strip_BCRW[:, :, :rows], strip_BCRW[:, :, rows:]
             if rest_BCRW.shape[2]:
                 self._strips.appendleft(rest_BCRW)
             rows -= taken_BCRW.shape[2]
             del strip_BCRW, rest_BCRW
             yield taken_BCRW
+
+
+class Remade(Strips):
+    """A picture that is made anew whenever it is read, and never held: who reads it twice has it computed twice."""
+
+    def __init__(
+        self,
+        make: Callable[[], Iterator[Tensor]],
+        *,
+        shape: tuple[int, int, int, int],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._make, self._shape = make, shape
+        self._strips, self._made = deque[Tensor](), make()
+        self.batch, self.channels, self.height, self.width = shape
+        self.dtype, self.device = dtype, device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self._make()
+
+    def kept(self) -> Strips:
+        """The same picture, made once more."""
+        return Remade(self._make, shape=self._shape, dtype=self.dtype, device=self.device)
+
+    def whole(self) -> Tensor:
+        """The picture in one piece."""
+        return torch.cat(list(self._make()), dim=2)
+
+    def _next(self) -> Tensor | None:
+        return self._strips.popleft() if self._strips else next(self._made, None)
 
 
 def windows(

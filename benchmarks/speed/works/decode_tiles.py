@@ -1,7 +1,7 @@
 """Latents to pictures in tiles, where memory is short: Stable Diffusion's decoder.
 
-The peer blends tiles that were normalised each by itself. Ours are the picture's own to rounding, for which every tile
-is computed once more for each of the norms that it passes: memory is what they are for, and time is its price.
+The peer blends tiles that were normalised each by itself. Ours is the picture's own to rounding: it is computed in
+strips, and twice what lies between two norms, so that one picture is held: memory is what it is for, time its price.
 """
 
 from __future__ import annotations

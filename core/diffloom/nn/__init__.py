@@ -5,6 +5,7 @@ Every block that works on a picture is called the same way, `block(x_BCHW, signa
 way to condition, attend or change resolution is another block, never a flag of these.
 """
 
+from diffloom.heap import give_back
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.block import Block, blocks
 from diffloom.nn.deep import Deep
@@ -52,6 +53,7 @@ __all__ = [
     "blocks",
     "doubled",
     "doubling",
+    "give_back",
     "halved",
     "identity_attention",
     "key_dropout",
