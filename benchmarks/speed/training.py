@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,7 @@ from diffusers import UNet2DModel
 from torch import Tensor
 
 from diffloom import config
-from diffloom.heap import LARGEST, MAPPINGS, MMAP_MAX, MMAP_THRESHOLD, NEVER, TRIM_THRESHOLD
+from diffloom.heap import hoarded_heap
 from diffloom.inference import compute
 from diffloom.kinds import DataInfo, Example
 from diffloom.nn.winograd import winograd_is_faster
@@ -158,7 +156,7 @@ class Ours:
 
     def step(self) -> Tensor:
         """The losses of the next step."""
-        with products(self.precision), _heap_of_a_run(self._task.device):
+        with products(self.precision), hoarded_heap():  # a run has it from beginning to end
             taken = self._step.take(next(self._passes))
             self._state.meter.add(step=taken.step, losses=taken.losses, grad_norm=taken.grad_norm)
             if self._task.device.type == "cpu":
@@ -174,23 +172,3 @@ class Ours:
             draws = Draws.of(0, batch.positions)
             x0_BCHW = self._task.x0(batch, draws)
             yield self._task.loss.noising(x0_BCHW, process=self._task.pipeline.process, draws=draws)
-
-
-@contextmanager
-def _heap_of_a_run(device: torch.device) -> Iterator[None]:
-    """`kept_heap`, which a run has from beginning to end, for one step of it: what the step frees stays for the next.
-
-    The peer between them finds the C library as it is in a process of large tensors.
-    """
-    if device.type != "cpu":
-        yield
-        return
-    library = ctypes.CDLL(None)
-    library.mallopt(MMAP_MAX, 0)
-    library.mallopt(TRIM_THRESHOLD, NEVER)
-    try:
-        yield
-    finally:
-        library.mallopt(MMAP_MAX, MAPPINGS)
-        library.mallopt(MMAP_THRESHOLD, LARGEST)
-        library.mallopt(TRIM_THRESHOLD, 2 * LARGEST)

@@ -32,6 +32,16 @@ def kept_heap() -> Iterator[None]:
 
     Does nothing on other C libraries, nor where the environment says how memory is to be handled.
     """
+    try:
+        with hoarded_heap():
+            yield
+    finally:
+        give_back()
+
+
+@contextmanager
+def hoarded_heap() -> Iterator[None]:
+    """The same, and what was freed stays until somebody calls `give_back`."""
     if not _is_ours_to_tune():
         yield
         return
@@ -44,7 +54,6 @@ def kept_heap() -> Iterator[None]:
         library.mallopt(MMAP_MAX, MAPPINGS)
         library.mallopt(MMAP_THRESHOLD, LARGEST)
         library.mallopt(TRIM_THRESHOLD, 2 * LARGEST)
-        library.malloc_trim(0)
 
 
 def give_back() -> None:
