@@ -28,6 +28,8 @@ from diffloom.nn.winograd import WinogradConv2d
 logger = logging.getLogger("diffloom")
 ROUNDS = 5
 """Of which the fastest counts: whatever else the machine does makes a round slower, never faster."""
+Times = tuple[float, ...]
+"""Seconds by each clock."""
 _known: dict[str, Gains] = {}
 _lock = threading.Lock()
 
@@ -49,7 +51,7 @@ def gains(device: torch.device) -> Gains:
 
     They are in the user's cache folder; where that cannot be read or written, every process measures anew.
     """
-    key = f"{_name(device)}; torch {torch.__version__}; {torch.get_num_threads()} threads"
+    key = f"{_name(device)}; torch {torch.__version__}; {torch.get_num_threads()} threads; by both clocks"
     with _lock:
         if key not in _known:
             path = _folder() / f"{sha256(key.encode()).hexdigest()[:16]}.json"
@@ -92,24 +94,30 @@ def _gain(layer: nn.Module, x: Tensor) -> float:
     return _in_turns(exact, half)
 
 
-def _in_turns(plain: Callable[[], float], other: Callable[[], float]) -> float:
-    """The one's time by the other's, the rounds of both in turns; the first of each does not count."""
+def _in_turns(plain: Callable[[], Times], other: Callable[[], Times]) -> float:
+    """The one's time by the other's, the rounds of both in turns; the first of each does not count.
+
+    By the clock on the wall and by what the process computed, the lesser of the two: the former sees everything else
+    that the machine does, the latter no thread that waits for another.
+    """
     rounds = [(plain(), other()) for _ in range(1 + ROUNDS)][1:]
-    return min(one for one, _ in rounds) / min(two for _, two in rounds)
+    least = [[min(times) for times in zip(*way, strict=True)] for way in zip(*rounds, strict=True)]
+    gains_by_clock: list[float] = [one / two for one, two in zip(*least, strict=True)]
+    return min(gains_by_clock)
 
 
-def _seconds_of(layer: nn.Module, x: Tensor) -> Callable[[], float]:
-    # on CPUs what this process computed, as the clock on the wall sees everything else the machine does
-    clock = time.process_time if x.device.type == "cpu" else time.perf_counter
+def _seconds_of(layer: nn.Module, x: Tensor) -> Callable[[], Times]:
+    # what a GPU is busy with is no time of the process
+    clocks = (time.perf_counter, time.process_time) if x.device.type == "cpu" else (time.perf_counter,)
 
-    def seconds() -> float:
+    def seconds() -> Times:
         if x.device.type == "cuda":
             torch.cuda.synchronize(x.device)
-        began = clock()
+        began = [clock() for clock in clocks]
         layer(x)
         if x.device.type == "cuda":
             torch.cuda.synchronize(x.device)
-        return clock() - began
+        return tuple(clock() - start for clock, start in zip(clocks, began, strict=True))
 
     return seconds
 
