@@ -148,6 +148,7 @@ def test_elsewhere_it_is_computed_plainly(monkeypatch: pytest.MonkeyPatch) -> No
     assert not trains_by_winograd(conv, x.contiguous())
     assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1, stride=2)), x)
     assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 1)), x)
+    assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=(0, 1))), x)
     assert not trains_by_winograd(asked(nn.Conv2d(16, 4, 3, padding=1)), x)
     assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1)).requires_grad_(False), x)
     assert not trains_by_winograd(asked(nn.Conv2d(16, 8, 3, padding=1)).eval(), x)

@@ -33,7 +33,7 @@ def train_by_winograd(module: nn.Module) -> None:
     Nothing does so unasked: what is faster differs between machines, and a run keeps to one way wherever it goes on.
     """
     for part in module.modules():
-        if type(part) is nn.Conv2d and winograd_fits(part):
+        if type(part) is nn.Conv2d and winograd_fits(part) and part.padding == (1, 1):
             setattr(part, ASKED, True)
 
 
