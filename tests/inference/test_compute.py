@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from diffloom.errors import DiffloomError
 from diffloom.inference import chosen_compute, compute, gains
@@ -166,3 +167,27 @@ def test_the_measurement_is_of_this_machine() -> None:
     found = gains.measured(CPU)
     assert 0.01 < found.convolution < 100
     assert 0.01 < found.product < 100
+
+
+@pytest.mark.parametrize(("wall", "process", "gain"), [(2.0, 8.0, 2.0), (8.0, 2.0, 2.0), (0.5, 3.0, 0.5)])
+def test_a_gain_is_one_by_both_clocks(wall: float, process: float, gain: float) -> None:
+    """Closed form: the plain way's seconds by either clock over the other way's, the fastest of each counting.
+
+    The first round, and one that something held up, do not count.
+    """
+    plain = iter([(90.0, 90.0), *[(8.0, 8.0)] * gains.ROUNDS])
+    other = iter([(1e-3, 1e-3), (70.0, 70.0), *[(8 / wall, 8 / process)] * (gains.ROUNDS - 1)])
+    assert gains._in_turns(lambda: next(plain), lambda: next(other)) == gain
+
+
+def test_seconds_are_told_by_both_clocks() -> None:
+    """Of a layer that sleeps, the clock on the wall sees all and the process none."""
+
+    class Sleeping(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            time.sleep(0.05)
+            return x
+
+    wall, process = gains._seconds_of(Sleeping(), torch.ones(1))()
+    assert wall >= 0.05
+    assert process < 0.025
