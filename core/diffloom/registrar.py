@@ -8,7 +8,7 @@ import re
 import string
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
+from functools import partial
 
 from diffloom.errors import PluginError
 from diffloom.kinds import KINDS, Component
@@ -25,12 +25,12 @@ class Registrar:
         distribution: str,
         *,
         entry_point: str = "",
-        homes: Mapping[str, Collection[str]] = MappingProxyType({}),
+        homes: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.distribution = distribution
         self.registrations: list[Registration] = []
         self._entry_point = entry_point
-        self._homes = homes
+        self._homes = homes or {}
         """What `homes` makes of everything installed."""
 
     def add(self, component: type[Component]) -> None:
@@ -63,18 +63,21 @@ class Registrar:
             self.registrations.append(self._registration(kind, name, module, class_name))
 
     def _registration(self, kind: str, name: str, module: str, class_name: str) -> Registration:
-        def examine(component: type[Component]) -> None:
-            self._examine(component)
-            found = (component.kind, component.name, component.__module__, component.__qualname__)
-            if found != (kind, name, module, class_name):
-                raise PluginError(
-                    f"{module}.{class_name} is registered as {kind} {name!r}, and is {class_path(component)}, "
-                    f"{component.kind} {component.name!r}"
-                )
+        told = (kind, name, module, class_name)
+        examine = partial(self._examine_as, *told)
+        return Registration(*told, self.distribution, self._entry_point, examine=examine)
 
-        return Registration(
-            kind, name, module, class_name, self.distribution, self._entry_point, examine=examine
-        )
+    def _examine_as(
+        self, kind: str, name: str, module: str, class_name: str, component: type[Component]
+    ) -> None:
+        """Raise for a class that is not what was registered. A method: what is known of components can be pickled."""
+        self._examine(component)
+        found = (component.kind, component.name, component.__module__, component.__qualname__)
+        if found != (kind, name, module, class_name):
+            raise PluginError(
+                f"{module}.{class_name} is registered as {kind} {name!r}, and is {class_path(component)}, "
+                f"{component.kind} {component.name!r}"
+            )
 
     def _examine(self, component: type[Component]) -> None:
         """Raise for a class that is no sound component of this distribution."""

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from diffloom.errors import PluginError
 from diffloom.kinds import KINDS, Component
@@ -40,6 +41,12 @@ class Registry:
     versions: dict[str, str] = field(default_factory=dict)
     """distribution → version, for those that registered."""
     quarantined: list[Quarantined] = field(default_factory=list)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickled, in a process where these classes may have no canonical names yet."""
+        vars(self).update(state)
+        for registration in self.registrations.values():
+            registration.take_over()
 
     def commit(self, registrar: Registrar, version: str) -> None:
         """Take over what a plugin registered, all or nothing.

@@ -19,6 +19,7 @@ from diffloom.nn.ready_conv import ReadyConv2d
 logger = logging.getLogger("diffloom")
 
 
+@torch.inference_mode(mode=False)  # a copy made there would have no gradients pass
 @torch.no_grad()
 def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "inductor") -> nn.Module:
     """The network as it computes samples; the network itself where that is no other.

@@ -39,6 +39,10 @@ class ReadyNetwork:
 
     def __call__(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         """The network's raw output, in what the network computes in; its last layer's may be float32."""
+        if torch.is_inference_mode_enabled():
+            # What parts keep of a call, such as sorted weights, serves later ones, which may want gradients.
+            with torch.inference_mode(False), torch.no_grad():
+                return self(x_BCHW, t_B, condition)
         layout = torch.channels_last if self.compute.channels_last else torch.preserve_format
         x_BCHW = x_BCHW.to(self.compute.dtype, memory_format=layout)
         if self.compute.compiled == "graphs":
@@ -64,6 +68,10 @@ class ReadyNetworks:
     _kept: tuple[Compute, Snapshot, ReadyNetwork] | None = None
     _users: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __reduce__(self) -> tuple[type[ReadyNetworks], tuple[()]]:
+        """A copy of it, and what is unpickled of it, begins anew: a model's copy has weights of its own."""
+        return ReadyNetworks, ()
 
     def of(
         self,
