@@ -165,7 +165,7 @@ class Network(nn.Module):
             if condition.tokens_BLD is None
             else {reader: reader.remember(condition.tokens_BLD) for reader in readers}
         )
-        dtype, count = self.enter.weight.dtype, len(times)
+        dtype, count = next(self.enter.parameters()).dtype, len(times)
         repeated = Condition(
             class_B=None if condition.class_B is None else condition.class_B.repeat(count),
             vector_BD=None if condition.vector_BD is None else condition.vector_BD.repeat(count, 1),

@@ -61,7 +61,8 @@ class _Held:
 def _held(module: nn.Module) -> tuple[Any, ...]:
     # Copies are in evaluation mode, whatever the network is in.
     own = {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training"}
-    return (*own, *own.values(), *(hook for kind in HOOKS for hook in getattr(module, kind).values()))
+    hooks = [hook for kind in HOOKS for hook in getattr(module, kind).values()]
+    return (type(module), *own, *own.values(), *hooks)
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,11 @@ def remembered_projections(
     first: (T·R,) → (T·R, E). It and each projection are computed in one product. Times are those that float32 tells
     apart, as a network is shown them; a network finds its own by `the_time`.
     """
-    readers = {
-        part: part.emb for part in network.modules() if isinstance(part, ResidualBlock | ReadyResidualBlock)
-    }
+    blocks = [part for part in network.modules() if isinstance(part, ResidualBlock | ReadyResidualBlock)]
+    readers = {block: block.emb for block in blocks if isinstance(block.emb, nn.Linear)}
     weights = [projection.weight for projection in readers.values()]
+    if not weights:
+        return {}
     numbers = sum(weight.shape[0] for weight in weights) + weights[0].shape[1]
     if not times or len(times) * rows * numbers * weights[0].element_size() > REMEMBERED_BYTES:
         return {}

@@ -53,6 +53,7 @@ def ready_transformer_block(block: nn.Module) -> nn.Module:
         type(block) is TransformerBlock
         and (type(block.attend), type(block.read), type(block.feed))
         == (TokenAttention, CrossAttention, GEGLU)
+        and all(type(norm) is nn.LayerNorm for norm in (block.norm1, block.norm2, block.norm3))
         and all(
             type(layer) is nn.Linear
             for layer in (block.attend.out, block.read.out, block.feed.expand, block.feed.contract)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from diffloom.nn.block import Block
 from diffloom.nn.dropout import Dropout
+from diffloom.nn.folding import is_plain
 from diffloom.nn.initial import zeroed
 from diffloom.nn.ready_blocks import ReadyResidualBlock, ReadyScaleShiftResidualBlock
 from diffloom.nn.signal import Signal
@@ -67,8 +68,19 @@ class ResidualBlock(Block):
         return out_BCHW
 
     def for_inference(self) -> nn.Module:
-        """The same block for samples; a block of another class keeps its own form."""
-        return ReadyResidualBlock(self) if type(self) is ResidualBlock else self
+        """The same block for samples; one that is, or holds, anything of another class keeps its own form."""
+        return ReadyResidualBlock(self) if type(self) is ResidualBlock and self._holds_its_own else self
+
+    @property
+    def _holds_its_own(self) -> bool:
+        """Whether the layers are those that it began with, and not what somebody has put in their place."""
+        return (
+            is_plain(self.conv1)
+            and is_plain(self.conv2)
+            and (type(self.shortcut) is nn.Identity or is_plain(self.shortcut))
+            and type(self.norm1) is type(self.norm2) is nn.GroupNorm
+            and type(self.dropout) is Dropout
+        )
 
     def embed(self, h_BCHW: Tensor, signal: Signal) -> Tensor:
         """The second normalisation, of h with the embedding in it, activated."""
@@ -89,5 +101,6 @@ class ScaleShiftResidualBlock(ResidualBlock):
         return functional.silu(self.norm2(h_BCHW) * (1 + scale_BC11) + shift_BC11)
 
     def for_inference(self) -> nn.Module:
-        """The same block for samples; a block of another class keeps its own form."""
-        return ReadyScaleShiftResidualBlock(self) if type(self) is ScaleShiftResidualBlock else self
+        """The same block for samples; one that is, or holds, anything of another class keeps its own form."""
+        is_own = type(self) is ScaleShiftResidualBlock and self._holds_its_own
+        return ReadyScaleShiftResidualBlock(self) if is_own else self

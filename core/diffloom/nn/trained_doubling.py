@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffloom.nn.folding import folds
 from diffloom.nn.trained_conv import trains_exactly, trains_unobserved
 
 FEWEST_PIXELS = 1024
@@ -21,7 +22,7 @@ def trains_folded(conv: nn.Conv2d, x_BCHW: Tensor) -> bool:
     a picture that is large enough."""
     is_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     trains = trains_unobserved if is_bf16 else trains_exactly
-    return x_BCHW[:, 0].numel() >= FEWEST_PIXELS and trains(conv, x_BCHW)
+    return folds(conv) and x_BCHW[:, 0].numel() >= FEWEST_PIXELS and trains(conv, x_BCHW)
 
 
 def convolved_doubled(x_BCHW: Tensor, conv: nn.Conv2d) -> Tensor:

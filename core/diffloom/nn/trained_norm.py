@@ -19,7 +19,8 @@ from diffloom.nn.trained_conv import trains_exactly
 
 def activated(x_BCHW: Tensor, norm: nn.GroupNorm) -> Tensor:
     """`silu(norm(x))`, in a step of training with less memory: the same and its gradients, to rounding."""
-    if not (norm.affine and trains_exactly(norm, x_BCHW)):
+    # somebody may have put a module of another class in its place
+    if not (isinstance(norm, nn.GroupNorm) and norm.affine and trains_exactly(norm, x_BCHW)):
         return functional.silu(norm(x_BCHW))
     out_BCHW: Tensor = ActivatedNorm.apply(x_BCHW, norm.weight, norm.bias, norm)  # type: ignore[no-untyped-call]
     return out_BCHW
