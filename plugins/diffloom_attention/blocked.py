@@ -15,10 +15,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from diffloom.nn import torch_attention
+from diffloom.nn import in_shares, shares, torch_attention
 from diffloom_attention.blocks import Blocks
 from diffloom_attention.narrow_blocks import NarrowBlocks
-from diffloom_attention.shares import in_shares
 
 SCORES = 2**18
 """Of one block, for each thread that computes it: 1 MiB in float32, which a core's second cache holds beside the
@@ -47,14 +46,13 @@ def blocked_attention(
     batch, heads, queries, _ = q_BNLD.shape
     dtype = torch.promote_types(q_BNLD.dtype, torch.float32)
     q, k, v = (operand.detach().to(dtype) for operand in (q_BNLD, k_BNMD, v_BNMD))
-    threads = torch.get_num_threads()
-    apart = threads > 1 and batch * heads * queries * k.shape[2] >= APART
+    apart = shares() > 1 and batch * heads * queries * k.shape[2] >= APART
     blocks = (NarrowBlocks if keys_first else Blocks)(
         q,
         k,
         v,
         mask_BNLM=mask_BNLM,
-        scores=SCORES if apart else SCORES * threads,
+        scores=SCORES if apart else SCORES * torch.get_num_threads(),
         dtype=q_BNLD.dtype,
     )
     if apart:

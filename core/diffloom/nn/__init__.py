@@ -20,6 +20,7 @@ from diffloom.nn.projections import remembered_projections, the_time
 from diffloom.nn.ready_conv import ReadyConv2d, ready_conv
 from diffloom.nn.resample import Downsample, Upsample, halved
 from diffloom.nn.residual import ResidualBlock, ScaleShiftResidualBlock
+from diffloom.nn.shares import in_shares, shares
 from diffloom.nn.signal import NO_SIGNAL, Signal
 from diffloom.nn.stack import Stack
 from diffloom.nn.timestep import SinusoidalEmbedding, TimestepMLP
@@ -56,12 +57,14 @@ __all__ = [
     "give_back",
     "halved",
     "identity_attention",
+    "in_shares",
     "key_dropout",
     "prepare_training",
     "ready_conv",
     "ready_linear",
     "remembered_projections",
     "self_attentions",
+    "shares",
     "the_time",
     "torch_attention",
     "unkeyed_dropout",

@@ -14,21 +14,34 @@ from threading import Barrier
 from typing import TypeVar
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 Item = TypeVar("Item")
 
 
+def shares() -> int:
+    """How many threads may share work that is begun here: torch's; one where torch compiles, and where somebody watches
+    this thread's operations, as a counter or a plan does, who would not see those of others."""
+    is_watched = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None  # type: ignore[no-untyped-call]
+    return 1 if is_watched else torch.get_num_threads()
+
+
 def in_shares(work: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
-    """Call `work` on consecutive parts of `items` at the same time: as many as torch has threads."""
-    threads = torch.get_num_threads()
-    shares = min(threads, len(items))
-    inference = torch.is_inference_mode_enabled()
+    """Call `work` on consecutive parts of `items` at the same time, in so many threads as there are `shares` or items.
+
+    A thread begins without its caller's modes: it is given those of gradients.
+    """
+    threads = min(shares(), len(items))
+    if threads < 2:
+        work(items)
+        return
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     def do(share: int) -> None:
-        with torch.inference_mode(inference):  # a thread begins without its caller's
-            work(items[share * len(items) // shares : (share + 1) * len(items) // shares])
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
+            work(items[share * len(items) // threads : (share + 1) * len(items) // threads])
 
-    for _ in _pool(os.getpid(), threads).map(do, range(shares)):
+    for _ in _pool(os.getpid(), torch.get_num_threads()).map(do, range(threads)):
         pass  # whatever a share raised is raised here
 
 
@@ -42,7 +55,7 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
         torch.get_num_threads()  # a thread takes torch's number once, when it first needs it: let it be now
         started.wait()
 
-    pool = ThreadPoolExecutor(threads, "diffloom-attention")
+    pool = ThreadPoolExecutor(threads, "diffloom-share")
     for begun in [pool.submit(alone) for _ in range(threads)]:
         begun.result()
     torch.set_num_threads(threads)  # what torch gives to threads that begin later; this one's was not touched
