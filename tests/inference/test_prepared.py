@@ -1,5 +1,6 @@
 """A copy for samples. Oracles: the network itself, in float64 and float32, and torch's autocast beside bf16."""
 
+import threading
 from collections.abc import Callable, Collection
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.condition import Condition
+from diffloom.errors import DiffloomError
 from diffloom.inference import Compute, ReadyNetwork, chosen_compute
 from diffloom.inference.compute import mixes_norms
 from diffloom.inference.prepared import prepared
@@ -198,3 +200,28 @@ def test_weights_that_a_form_orders_anew_are_not_laid_out_too(
     others = [weight for weight in ready.parameters() if weight.dim() == 4 and id(weight) not in kept]
     assert others
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in others)
+
+
+class Locked(nn.Module):
+    """Has an attribute that cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.lock = threading.Lock()
+
+    def forward(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+        with self.lock:
+            out_BCHW: Tensor = self.conv(x_BCHW)
+        return out_BCHW
+
+
+def test_what_cannot_be_copied_draws_as_it_is_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    network = Locked().eval()
+    for _ in range(2):
+        assert prepared(network, Compute(torch.float32, channels_last=True)) is network
+    assert len(caplog.records) == 1
+    assert "Locked cannot be copied" in caplog.text
+    assert "lock" in caplog.text
+    with pytest.raises(DiffloomError, match=r"Locked cannot be copied .*precision: auto"):
+        prepared(network, Compute(torch.bfloat16))

@@ -16,6 +16,7 @@ from diffloom import Pipeline
 from diffloom.condition import Condition
 from diffloom.inference import ReadyNetworks
 from diffloom.inference.products import products
+from diffloom.inference.snapshot import ROW, ROWS_AT_ONCE, Snapshot
 
 X_BCHW = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 T_B = torch.tensor([5.0, 300.0])
@@ -70,8 +71,32 @@ def attribute(network: nn.Module) -> None:
     network.time_scale = 2.0  # type: ignore[assignment]
 
 
+def moved_about(network: nn.Module) -> None:
+    """In memory that torch does not see written to: the same numbers in other places."""
+    numbers = network.get_parameter("enter.weight").detach().numpy()
+    numbers[...] = numbers[::-1].copy()
+
+
+def balanced(network: nn.Module) -> None:
+    """What one weight gains another loses."""
+    numbers = network.get_parameter("enter.weight").detach().view(-1).numpy()
+    numbers[:2] += (0.5, -0.5)
+
+
 @pytest.mark.parametrize(
-    "change", [written, written_unseen, swapped, loaded, assigned, replaced, converted, attribute]
+    "change",
+    [
+        written,
+        written_unseen,
+        swapped,
+        loaded,
+        assigned,
+        replaced,
+        converted,
+        attribute,
+        moved_about,
+        balanced,
+    ],
 )
 def test_no_change_of_the_network_is_missed(
     unet: Callable[[int], nn.Module], change: Callable[[nn.Module], None]
@@ -84,6 +109,53 @@ def test_no_change_of_the_network_is_missed(
     plain, exact = output(network.eval()), in_float64(network)
     assert (after - exact).abs().max() <= 2 * (plain - exact).abs().max() + 1e-6
     assert (after - before).abs().max() > 1e-4
+
+
+class Holding(nn.Module):
+    """A network of somebody who keeps numbers wherever they like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, 3, 3, padding=1)
+        self._private, self.listed, self.nested = 1.0, [1.0], {"all": ({"gain": 1.0},)}
+        self.tensor, self.tensors = torch.ones(1), [torch.ones(1)]
+
+    def forward(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+        gain = self._private * self.listed[0] * self.nested["all"][0]["gain"]
+        out_BCHW: Tensor = self.enter(x_BCHW) * gain * self.tensor * self.tensors[0]
+        return out_BCHW
+
+
+HOLDINGS: dict[str, Callable[[Holding], object]] = {
+    "private": lambda network: setattr(network, "_private", 2.0),
+    "listed": lambda network: network.listed.__setitem__(0, 2.0),
+    "nested": lambda network: network.nested["all"][0].__setitem__("gain", 2.0),
+    "tensor": lambda network: network.tensor.mul_(2),
+    "tensor's data": lambda network: network.tensors[0].data.mul_(2),
+}
+
+
+@pytest.mark.parametrize("where", list(HOLDINGS))
+def test_no_attribute_is_missed(where: str) -> None:
+    """Of a network that knows nothing of diffloom: in half precision, which is always a copy."""
+    network, networks = Holding().eval().requires_grad_(False), ReadyNetworks()
+    before = output(networks.of(network, precision="bf16"))
+    assert networks.of(network, precision="bf16") is networks.of(network, precision="bf16")
+    HOLDINGS[where](network)
+    torch.testing.assert_close(output(networks.of(network, precision="bf16")), 2 * before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.int64])
+def test_numbers_of_every_type_are_seen(dtype: torch.dtype) -> None:
+    """More of them than are summed at once, written to where nobody else sees it."""
+    layer = nn.Module()
+    layer.register_buffer("numbers", torch.zeros(ROW * (ROWS_AT_ONCE + 2) + 3, dtype=dtype))
+    snapshot = Snapshot(layer)
+    assert snapshot.is_of(layer)
+    for place in (0, ROW * ROWS_AT_ONCE + 1, -1):
+        layer.get_buffer("numbers").data[place] += 1
+        assert not snapshot.is_of(layer)
+        snapshot = Snapshot(layer)
 
 
 def test_training_and_back_is_no_change(unet: Callable[[int], nn.Module]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from diffloom.errors import DiffloomError
 from diffloom.inference.compute import Compute, mixes_norms, own_device
 from diffloom.inference.forms import Forming
 from diffloom.inference.observed import HOOKS, is_observed, own_methods
@@ -30,6 +32,9 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
     weights, what enters it and what it returns. So do the weights of norms, whose statistics torch computes in float32
     in any case, where the device takes them. A network that someone looks into (`is_observed`) keeps its own forms,
     and where it is copied its hooks are called for the copy.
+
+    One that cannot be copied draws as it is, and a line of the log says why. Raises DiffloomError where it would have
+    to be another type, or elsewhere.
 
     Where it is `compiled`, its blocks are (`diffloom.nn.blocks`), in their own forms: torch makes faster ones.
 
@@ -53,7 +58,23 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
     if is_own and not has_forms and not compiles:
         return network
     memo |= {id(shared): shared for part in network.modules() for shared in _shared(part)}
-    ready = copy.deepcopy(network, memo).eval().requires_grad_(False)
+    try:
+        ready = copy.deepcopy(network, memo).eval().requires_grad_(False)
+    except (
+        RuntimeError,
+        TypeError,
+        NotImplementedError,
+    ) as error:  # of an author's own attributes: locks, files
+        if any(
+            weight.dtype != memo[id(weight)].dtype or weight.device != memo[id(weight)].device
+            for weight in network.parameters()
+        ):
+            raise DiffloomError(
+                f"sampling: {type(network).__name__} cannot be copied ({error}), so that it draws only in its own "
+                "type, where it is: take precision: auto and no offload, or give it a __deepcopy__"
+            ) from error
+        _tell_uncopied(type(network).__name__, str(error))
+        return network
     forming = Forming(set(_exact_parts(ready, compute)), has_faster_forms=has_forms)
     ready = forming.formed(ready)
     if has_forms and compute.channels_last:
@@ -61,6 +82,12 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
     if compiles:
         _compile(list(forming.blocks), compute, backend)
     return ready
+
+
+@cache
+def _tell_uncopied(name: str, reason: str) -> None:
+    """Once."""
+    logger.warning("sampling: %s cannot be copied, so it draws as it is, no faster: %s", name, reason)
 
 
 def _compile(blocks: list[nn.Module], compute: Compute, backend: Backend) -> None:
