@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.token_attention import TokenAttention
+from diffloom.nn.turns import calls
 
 Attention: TypeAlias = SelfAttention | TokenAttention
 
@@ -31,15 +32,19 @@ def attend_with(module: nn.Module, kernel: AttentionKernel) -> None:
 
 @contextmanager
 def attending(layers: Iterable[Attention], kernel: AttentionKernel) -> Iterator[None]:
-    """Within it, these attentions compute with another kernel; every call of them does, whichever thread makes it."""
-    before = [(layer, layer.kernel) for layer in layers]
-    try:
-        for layer, _ in before:
-            layer.kernel = kernel
-        yield
-    finally:
-        for layer, own in before:
-            layer.kernel = own
+    """Within it, these attentions compute with another kernel, for this thread: other threads' samples wait for theirs.
+
+    Whoever calls a network itself, and not for samples, does not wait.
+    """
+    with calls.alone():
+        before = [(layer, layer.kernel) for layer in layers]
+        try:
+            for layer, _ in before:
+                layer.kernel = kernel
+            yield
+        finally:
+            for layer, own in before:
+                layer.kernel = own
 
 
 def identity_attention(

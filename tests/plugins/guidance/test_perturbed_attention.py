@@ -6,6 +6,7 @@ Legend: B batch, C channels, H height, W width, L tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,20 @@ def test_in_the_pixel_u_net(small_model: Pipeline) -> None:
     assert float((plain - blind).abs().max()) > 1e-3
     x0, _ = small_model.prediction.x0_eps(plain + 2 * (plain - blind), x_t, level.alpha, level.sigma)
     torch.testing.assert_close(found.x0_BCHW, x0.clamp(-1, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_nobody_else_s_samples_are_perturbed(small_model: Pipeline) -> None:
+    """Threads draw from one pipeline, one of them guided: each what it draws alone, bit for bit."""
+    scales = {"guided": {"type": "perturbed_attention", "scale": 3.0, "layers": ["*"]}, "plain": 1.0}
+
+    def draw(which: str) -> Tensor:
+        return small_model.sample(label=3, steps=12, guidance=scales[which]).tensor  # type: ignore[arg-type]
+
+    wanted = {which: draw(which) for which in scales}
+    with ThreadPoolExecutor(len(scales)) as threads:
+        for _ in range(2):
+            for which, found in zip(scales, threads.map(draw, scales), strict=True):
+                assert torch.equal(found, wanted[which]), which
 
 
 def test_an_unconditional_sample_can_be_guided(small_model: Pipeline) -> None:
