@@ -21,6 +21,7 @@ from diffloom.errors import DiffloomError
 from diffloom.inference import Precision, WalkNetwork
 from diffloom.inversion import Inversion
 from diffloom.kinds import Caching, Correction, Guidance, Guide, Sampler, Spacing, Walk
+from diffloom.nn.turns import calls
 from diffloom.process import (
     Aims,
     Course,
@@ -130,7 +131,8 @@ class SamplingPlan:
         @torch.no_grad()
         def plain(x_BCHW: Tensor, level: Level, condition: Condition, *estimate: Tensor) -> Denoised:
             network.t = level.t
-            return whole(x_BCHW, level, condition, *estimate)
+            with calls.together():
+                return whole(x_BCHW, level, condition, *estimate)
 
         model = Model(
             under=under(

@@ -18,7 +18,6 @@ from diffloom.inference.prepared import prepared
 from diffloom.inference.products import products
 from diffloom.inference.snapshot import Snapshot
 from diffloom.kinds import Network
-from diffloom.nn.turns import calls
 
 logger = logging.getLogger("diffloom")
 
@@ -49,7 +48,7 @@ class ReadyNetwork:
         if self.compute.compiled == "graphs":
             # Nothing of the last call is used any more.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        with calls.together(), products(tf32=self.compute.tf32):
+        with products(tf32=self.compute.tf32):
             output = (self.instead or self.module)(x_BCHW, t_B, self._cast(condition))
         assert isinstance(output, Tensor)
         return output
