@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def test_what_is_there_is_not_drawn_again(small_model, tmp_path, name: str) -> N
     assert not target.with_suffix(".npz").exists()
     assert drawn_units(small_model, target) == [2, 1]
     assert drawn_units(small_model, target) == []
+    assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 def test_images_are_the_same_to_the_last_bit_however_often_it_was_stopped(
@@ -179,6 +181,35 @@ def test_a_failure_to_write_is_told(small_model, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(DiffloomError, match="cannot write the picture: No space left on device"):
         small_model.sample_to(tmp_path / "out", **ASKED, batch_size=2)
+
+
+def test_a_disk_that_fills_while_an_archive_is_drawn(small_model, tmp_path, monkeypatch) -> None:
+    """What numpy raises for it has a text, and no number of the system's. What was drawn before stays, and counts."""
+    save, refused = np.save, iter([False, True])
+
+    def full(file: Any, values: np.ndarray, **options: Any) -> None:
+        if next(refused):
+            raise OSError("128 requested and 40 written")
+        save(file, values, **options)
+
+    target = tmp_path / "samples.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(
+            RunError, match="cannot be written: 128 requested and 40 written; free some space"
+        ):
+            small_model.sample_to(target, **ASKED, batch_size=2)
+    assert drawn_units(small_model, target) == [2, 2, 1]
+
+
+def test_an_archive_is_the_same_to_the_last_byte(small_model, tmp_path, monkeypatch) -> None:
+    """Drawn by one process, and by two an hour later."""
+    drawn_units(small_model, tmp_path / "one.npz")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)
+    for index in range(2):
+        drawn_units(small_model, tmp_path / "two.npz", share=Share(index=index, count=2))
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
 def test_batches_are_the_samples(small_model, together) -> None:

@@ -8,7 +8,6 @@ Legend: B images, H height, W width, C channels.
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,12 +60,10 @@ class Archive:
             hidden.replace(part)
         except OSError as error:
             hidden.unlink(missing_ok=True)
-            raise RunError(
-                f"{part}: cannot be written: {error.strerror}; free some space, and repeat the command"
-            ) from error
+            raise RunError(_unwritable(part, error)) from error
 
     def finish(self, manifest: Manifest, labels: NDArray[np.int64] | None) -> None:
-        """Join the parts, never more than one of them in memory, and remove them."""
+        """Join the parts, never more than one of them in memory, and remove them and what killed processes left."""
         hidden = self.workplace / f".{self.path.name}.{os.getpid()}.tmp"
         try:
             with zipfile.ZipFile(hidden, "w", zipfile.ZIP_STORED) as archive:
@@ -75,15 +72,15 @@ class Archive:
                 if labels is not None:
                     with archive.open("arr_1.npy", "w") as file:
                         np.lib.format.write_array(file, labels, allow_pickle=False)
-                archive.writestr(NAME, manifest.done.to_json())
+                with archive.open(NAME, "w") as file:  # no date: the same images are the same archive
+                    file.write(manifest.done.to_json().encode())
             synced(hidden)
             hidden.replace(self.path)
         except OSError as error:
             hidden.unlink(missing_ok=True)
-            raise RunError(
-                f"{self.path}: cannot be written: {error.strerror}; free some space, and repeat the command"
-            ) from error
-        shutil.rmtree(self.workplace)
+            raise RunError(_unwritable(self.path, error)) from error
+        for part in (*self.workplace.glob("*.npy"), *self.workplace.glob(".*.tmp"), self.workplace / NAME):
+            part.unlink(missing_ok=True)
 
     def _join(self, file: IO[bytes], manifest: Manifest) -> None:
         count, unit = manifest.settings["images"], manifest.unit
@@ -108,3 +105,8 @@ class Archive:
                 f"{self.path}: is there already, and does not say how it was drawn ({error}); choose another -o"
             ) from error
         return manifests.parsed(text, place=self.path)
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    """What is wrong, and what to do. numpy's own error for a disk that is full has a text, and no number."""
+    return f"{path}: cannot be written: {error.strerror or error}; free some space, and repeat the command"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -65,5 +65,7 @@ class Place:
             fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, LAST)
 
     def clear(self) -> None:
-        """Remove the lock's file: the work is done."""
+        """Remove the lock's file, and the folder where nothing is in it any more: the work is done."""
         (self._folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # images are in it, or another process has just come
+            self._folder.rmdir()
