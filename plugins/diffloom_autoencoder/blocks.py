@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffloom.nn import Block, Downsample, Signal, Upsample, doubling, zeroed
+from diffloom.nn import Block, Downsample, Signal, Upsample, doubling, is_plain_conv, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
 from diffloom_autoencoder.strip_layers import (
     StripConv2d,
@@ -22,6 +24,20 @@ NORM_EPS = 1e-6
 """Added to the variances that normalisations divide by."""
 
 
+class InOnePiece(nn.Module):
+    """A part in which somebody has put a layer of their own, or told one to wrap the picture around: it is called as it
+    is, and given its picture in one piece.
+    """
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, x_BCHW: Tensor, extent: Extent = WHOLE) -> Tensor:
+        out_BCHW: Tensor = self.part(x_BCHW, extent)
+        return out_BCHW
+
+
 class Convolution(nn.Conv2d):
     """A convolution called as blocks are: it keeps height and width, or with `stride` divides them."""
 
@@ -35,6 +51,8 @@ class Convolution(nn.Conv2d):
 
     def for_inference(self) -> nn.Module:
         """The same, which can compute in strips."""
+        if type(self) is not Convolution or self.padding_mode != "zeros":
+            return InOnePiece(self)
         self.strips = StripConv2d(self)
         return self
 
@@ -46,6 +64,10 @@ class Convolution(nn.Conv2d):
 class Halving(Downsample):
     """A 3×3 convolution of stride 2: (B, C, H, W) → (B, C, H/2, W/2)."""
 
+    def for_inference(self) -> nn.Module:
+        """The same, which can compute in strips."""
+        return self if is_plain_conv(self.conv) else InOnePiece(self)
+
     def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
         return Strips(halved(self.conv, picture, edges=self.edges))
@@ -56,7 +78,7 @@ class Doubling(Upsample):
 
     def for_inference(self) -> nn.Module:
         """The two as one convolution."""
-        return Folded(self.conv)
+        return Folded(self.conv) if is_plain_conv(self.conv) else InOnePiece(self)
 
 
 class Folded(Block):
@@ -101,6 +123,9 @@ class PlainResidualBlock(Block):
 
     def for_inference(self) -> nn.Module:
         """The same, which can compute in strips."""
+        shortcuts = [self.shortcut] if type(self.shortcut) is not nn.Identity else []
+        if not _are_own([self.norm1, self.norm2], [self.conv1, self.conv2, *shortcuts]):
+            return InOnePiece(self)
         self.strips1, self.strips2 = StripConv2d(self.conv1), StripConv2d(self.conv2)
         self.beside = StripConv2d(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None
         return self
@@ -145,12 +170,19 @@ class Head(Block):
 
     def for_inference(self) -> nn.Module:
         """The same, which can compute in strips."""
+        if not _are_own([self.norm], [self.conv]):
+            return InOnePiece(self)
         self.strips = StripConv2d(self.conv)
         return self
 
     def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
         """The same, strip by strip."""
         return Strips(self.strips.of(picture, activated(self.norm, picture)))
+
+
+def _are_own(norms: Sequence[nn.Module], convs: Sequence[nn.Module]) -> bool:
+    """Whether they are the layers that a part began with."""
+    return all(type(norm) is nn.GroupNorm for norm in norms) and all(map(is_plain_conv, convs))
 
 
 def _silu(x_BCHW: Tensor) -> Tensor:

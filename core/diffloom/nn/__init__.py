@@ -10,7 +10,7 @@ from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attentio
 from diffloom.nn.block import Block, blocks
 from diffloom.nn.deep import Deep
 from diffloom.nn.dropout import Dropout, key_dropout, unkeyed_dropout
-from diffloom.nn.folding import doubled, doubling
+from diffloom.nn.folding import doubled, doubling, is_plain_conv
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.kernels import Attention, attend_with, attending, identity_attention, self_attentions
@@ -58,6 +58,7 @@ __all__ = [
     "halved",
     "identity_attention",
     "in_shares",
+    "is_plain_conv",
     "key_dropout",
     "prepare_training",
     "ready_conv",

@@ -57,13 +57,13 @@ def folding_pays(conv: nn.Conv2d) -> bool:
 def folds(conv: nn.Module) -> bool:
     """Whether a layer is a convolution that `doubling` is for."""
     return (
-        is_plain(conv)
+        is_plain_conv(conv)
         and (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1))
         and (conv.dilation, conv.groups) == ((1, 1), 1)
     )
 
 
-def is_plain(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+def is_plain_conv(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether a layer is torch's convolution among zeros, and no other that somebody has put in its place, or told to
     wrap the picture around: then other forms compute the same.
     """

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffloom.nn.block import Block
-from diffloom.nn.folding import doubled, folding_pays, is_plain
+from diffloom.nn.folding import doubled, folding_pays, is_plain_conv
 from diffloom.nn.ready_blocks import ReadyDownsample, ReadyUpsample
 from diffloom.nn.signal import NO_SIGNAL, Signal
 from diffloom.nn.trained_doubling import convolved_doubled, trains_folded
@@ -41,7 +41,7 @@ class Downsample(Block):
 
     def for_inference(self) -> nn.Module:
         """The same block for samples."""
-        return ReadyDownsample(self) if type(self) is Downsample and is_plain(self.conv) else self
+        return ReadyDownsample(self) if type(self) is Downsample and is_plain_conv(self.conv) else self
 
 
 class Upsample(Block):

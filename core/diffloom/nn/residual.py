@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from diffloom.nn.block import Block
 from diffloom.nn.dropout import Dropout
-from diffloom.nn.folding import is_plain
+from diffloom.nn.folding import is_plain_conv
 from diffloom.nn.initial import zeroed
 from diffloom.nn.ready_blocks import ReadyResidualBlock, ReadyScaleShiftResidualBlock
 from diffloom.nn.signal import Signal
@@ -75,9 +75,9 @@ class ResidualBlock(Block):
     def _holds_its_own(self) -> bool:
         """Whether the layers are those that it began with, and not what somebody has put in their place."""
         return (
-            is_plain(self.conv1)
-            and is_plain(self.conv2)
-            and (type(self.shortcut) is nn.Identity or is_plain(self.shortcut))
+            is_plain_conv(self.conv1)
+            and is_plain_conv(self.conv2)
+            and (type(self.shortcut) is nn.Identity or is_plain_conv(self.shortcut))
             and type(self.norm1) is type(self.norm2) is nn.GroupNorm
             and type(self.dropout) is Dropout
         )

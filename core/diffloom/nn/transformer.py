@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from diffloom.condition import Condition
 from diffloom.nn.attention import AttentionKernel, torch_attention
 from diffloom.nn.block import Block
-from diffloom.nn.folding import is_plain
+from diffloom.nn.folding import is_plain_conv
 from diffloom.nn.geglu import GEGLU
 from diffloom.nn.initial import zeroed
 from diffloom.nn.ready_transformer import ready_transformer
@@ -108,7 +108,7 @@ class SpatialTransformer(nn.Module):
 
     def for_inference(self) -> nn.Module:
         """The same transformer for samples; one that is, or holds, anything of another class keeps its own form."""
-        own = all(type(layer) is nn.Linear or is_plain(layer) for layer in (self.enter, self.leave))
+        own = all(type(layer) is nn.Linear or is_plain_conv(layer) for layer in (self.enter, self.leave))
         return ready_transformer(self) if type(self) is SpatialTransformer and own else self
 
 
