@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from diffloom.cli import main
 
@@ -39,6 +40,7 @@ def start(words: list[object], output: Path, environment: Mapping[str, str] | No
     if pid:
         return Started(pid, output)
     code = 1
+    torch.set_num_threads(1)  # OpenMP's others, for which torch would wait, stayed behind
     try:
         file = os.open(output, os.O_WRONLY | os.O_CREAT, 0o644)
         os.dup2(file, 1)
