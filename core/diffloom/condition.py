@@ -45,6 +45,16 @@ class Condition:
             if item.name not in {"memory", "time"} and (value := getattr(self, item.name)) is not None
         }
 
+    @property
+    def rows(self) -> int | None:
+        """How many samples it is of; None where every slot is empty, so that it is of as many as are asked for."""
+        return next((len(value) for value in self.filled().values()), None)
+
+    def divided(self, parts: int) -> list[Condition]:
+        """Its rows in so many consecutive parts, as `Tensor.tensor_split` divides them."""
+        slots = {name: value.tensor_split(parts) for name, value in self.filled().items()}
+        return [_of({name: some[part] for name, some in slots.items()}) for part in range(parts)]
+
     def where(self, keep_B: Tensor, other: Condition) -> Condition:
         """This condition in the rows where keep_B is true, `other`'s elsewhere. Both fill the same slots."""
         mine, theirs = self.filled(), other.filled()

@@ -30,7 +30,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(compute, "type_fault", lambda dtype, device: None)
 
     def measure(*found: float) -> None:
-        monkeypatch.setattr(compute, "gains", lambda device: Gains(*found))
+        monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(*found))
 
     return measure
 

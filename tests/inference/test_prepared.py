@@ -189,7 +189,7 @@ def test_weights_that_a_form_orders_anew_are_not_laid_out_too(
     unet: Callable[[int], nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of Winograd's way stay the network's own memory; the others lie as pictures do."""
-    monkeypatch.setattr(winograd, "winograd_pays", winograd.winograd_fits)
+    monkeypatch.setattr(winograd, "winograd_pays", lambda conv, threads: winograd.winograd_fits(conv))
     network = unet(0)
     own = {weight.data_ptr() for weight in network.parameters()}
     ready = prepared(network, Compute(dtype=torch.float32, channels_last=True))

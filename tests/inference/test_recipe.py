@@ -19,11 +19,11 @@ def test_the_recipe_says_in_what_the_samples_were_computed(small_model: Pipeline
 def test_what_auto_was_is_the_same_elsewhere(small_model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn where bf16 is fast, and again, by the recipe's `sampling`, where it is not."""
     monkeypatch.setattr(compute, "LARGE", 1)
-    monkeypatch.setattr(compute, "gains", lambda device: Gains(2.0, 2.0))
+    monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(2.0, 2.0))
     out = small_model.sample(label=3, seed=1, steps=3)
     assert out.recipe["sampling"]["precision"] == "bf16"
     assert out.recipe["computed"]["dtype"] == "bfloat16"
-    monkeypatch.setattr(compute, "gains", lambda device: Gains(0.5, 0.5))
+    monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(0.5, 0.5))
     document = small_model.document
     sampling = document.sampling.model_copy(update={"precision": out.recipe["sampling"]["precision"]})
     again = Pipeline(

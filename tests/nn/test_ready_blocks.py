@@ -53,7 +53,7 @@ def block(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(params=["direct", "winograd"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "winograd":
-        monkeypatch.setattr(winograd, "winograd_pays", winograd.winograd_fits)
+        monkeypatch.setattr(winograd, "winograd_pays", lambda conv, threads: winograd.winograd_fits(conv))
         monkeypatch.setattr(winograd, "WORTHWHILE", 0)
     name: str = request.param
     return name

@@ -205,7 +205,7 @@ def test_it_is_chosen_by_what_was_measured(
 ) -> None:
     from diffloom.inference import gains
 
-    monkeypatch.setattr(gains, "gains", lambda device: gains.Gains(1.0, 1.0, gain))
+    monkeypatch.setattr(gains, "gains", lambda device, threads: gains.Gains(1.0, 1.0, gain))
     direct = PackedConv2d if packing_fault(torch.float32) is None else PlainConv2d
     assert type(ready_conv(nn.Conv2d(channels, 128, 3, padding=1))) is (form or direct)
     assert type(ready_conv(nn.Conv2d(channels, 128, 1))) is direct

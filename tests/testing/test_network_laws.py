@@ -74,7 +74,11 @@ class Net(nn.Module):
             emb = emb + self.vector(condition.vector_BD)
         if self.tokens is not None:
             emb = emb + self.attended(condition)
+        if bug == "a note in the module":
+            self.__dict__["seen"] = x.mean()
         h = self.first(x)
+        if bug == "a note in the module":
+            h = h + self.__dict__["seen"]
         h = functional.silu(h + emb[:, :, None, None] if isinstance(emb, Tensor) else h)
         if bug == "dropout while evaluating":
             h = functional.dropout(h, 0.5, training=True)
@@ -138,6 +142,7 @@ def test_a_refusal_by_another_error_is_caught(check_component: Any) -> None:
 @pytest.mark.parametrize(
     ("mistake", "check"),
     [
+        ("a note in the module", "threads_share_it"),
         ("refuses everything", "builds"),
         ("no module", "builds"),
         ("no downsampling", "builds"),

@@ -24,7 +24,7 @@ SHORT = ("train.steps=4", "train.sample_every=null", "train.checkpoint_every=2")
 @pytest.fixture
 def fast_halves(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A device that computes bf16 three times as fast, and a rule for which the tiny network is large."""
-    monkeypatch.setattr(compute, "gains", lambda device: Gains(convolution=3.0, product=3.0))
+    monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(convolution=3.0, product=3.0))
     monkeypatch.setattr(compute, "LARGE", 1)
     return monkeypatch
 
@@ -43,7 +43,7 @@ def digests(trained: Trained) -> Any:
 
 
 def test_small_networks_are_exact(tmp_path: Path, train_tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "gains", lambda device: Gains(convolution=3.0, product=3.0))
+    monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(convolution=3.0, product=3.0))
     assert precision(train_tiny(tmp_path / "run", *SHORT)) == "fp32"
 
 
@@ -62,7 +62,7 @@ def test_a_resumed_run_keeps_what_it_began_with(
     """On a machine that would have chosen otherwise."""
     whole = train_tiny(tmp_path / "whole", *SHORT)
     train_tiny(tmp_path / "run", "train.steps=2", *SHORT[1:])
-    fast_halves.setattr(compute, "gains", lambda device: Gains(convolution=0.5, product=0.5))
+    fast_halves.setattr(compute, "gains", lambda device, threads: Gains(convolution=0.5, product=0.5))
     resumed = train_tiny(tmp_path / "run", *SHORT, resume=True)
     assert precision(resumed) == "bf16"
     assert digests(resumed) == digests(whole)
@@ -96,7 +96,7 @@ def fast_winograd(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def gain(found: float) -> None:
         monkeypatch.setattr(
-            gains, "gains", lambda device: Gains(convolution=0.5, product=0.5, winograd=found)
+            gains, "gains", lambda device, threads: Gains(convolution=0.5, product=0.5, winograd=found)
         )
 
     return gain

@@ -128,7 +128,8 @@ def _measured(network: nn.Module, device: torch.device, own: torch.dtype) -> tor
     size = sum(weight.numel() for weight in network.parameters())
     if own != torch.float32 or size < LARGE or is_observed(network):
         return own
-    return torch.bfloat16 if _gain(network, gains(device)) >= CLEARLY_FASTER else own
+    found = gains(device, threads=1 if device.type == "cpu" else None)  # a CPU's threads have rows each
+    return torch.bfloat16 if _gain(network, found) >= CLEARLY_FASTER else own
 
 
 def _gain(network: nn.Module, measured: Gains) -> float:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from diffloom.nn.ready_conv import PlainConv2d
+from diffloom.nn.shares import alone
 from diffloom.nn.winograd import WinogradConv2d
 
 logger = logging.getLogger("diffloom")
@@ -46,16 +47,23 @@ class Gains:
     """Of 3×3 convolutions in float32, by `diffloom.nn.winograd`; not measured but on CPUs."""
 
 
-def gains(device: torch.device) -> Gains:
+def gains(device: torch.device, *, threads: int | None = None) -> Gains:
     """The device's gains: the same in every process of this user, on this machine, with this release of torch.
 
+    With as many threads as torch has here, or, where that is said, with 1, as where threads share rows (`in_shares`).
     They are in the user's cache folder; where that cannot be read or written, every process measures anew.
     """
-    key = f"{_name(device)}; torch {torch.__version__}; {torch.get_num_threads()} threads; by both clocks"
+    here = torch.get_num_threads()
+    threads = threads or here
+    assert threads in {1, here}, threads
+    key = f"{_name(device)}; torch {torch.__version__}; {threads} threads; by both clocks"
     with _lock:
         if key not in _known:
             path = _folder() / f"{sha256(key.encode()).hexdigest()[:16]}.json"
-            _known[key] = _read(path, key) or _first_written(path, key, measured(device))
+            measure = partial(measured, device)
+            _known[key] = _read(path, key) or _first_written(
+                path, key, measure() if threads == here else alone(measure)
+            )
         return _known[key]
 
 

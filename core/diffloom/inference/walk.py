@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from diffloom.building import built
 from diffloom.condition import Condition
+from diffloom.inference.compute import own_device
+from diffloom.inference.observed import is_observed
 from diffloom.inference.ready import ReadyNetwork
 from diffloom.kinds import Caching, Remembering
+from diffloom.nn.shares import in_shares, shares
+
+IDLE = 1.25
+"""How much longer a batch in shares may take for threads that have a row less than others."""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Some of a condition's rows, and what is remembered of them."""
+
+    condition: Condition
+    remembering: Remembering | None
 
 
 class WalkNetwork:
     """What it computes of conditions and times is computed once, and what `caching` remembers is remembered: for each
     condition by itself, from the moment it is known.
+
+    On a CPU every thread computes some rows through the whole network, where there are enough of them: it need not
+    wait for the others but once in a call.
     """
 
     def __init__(
@@ -27,7 +45,12 @@ class WalkNetwork:
         self._caching = caching
         self.t = math.nan
         """The time of the next call, all of its t_B: said beforehand, so that nobody reads it from the device."""
-        self._remembering: dict[int, tuple[Condition, Remembering]] = {}
+        self._divides = (
+            own_device(ready.module).type == "cpu"
+            and ready.compute.compiled == "not"
+            and not is_observed(ready.module)
+        )
+        self._shares: dict[int, tuple[Condition, list[_Share]]] = {}
         """By the identity of the condition, which is kept so that no other can have it."""
 
     def prepare(self, condition: Condition) -> Condition:
@@ -35,20 +58,58 @@ class WalkNetwork:
 
         Raises ConfigError where the network has nothing to leave out.
         """
-        known = self._ready.prepare(condition, self._times)
+        asked = replace(condition)  # the same condition, prepared twice, is remembered twice
+        parts = [condition] if condition.rows is None else condition.divided(self._count(condition.rows))
+        self._shares[id(asked)] = (asked, [self._share(part) for part in parts])
+        return asked
+
+    def _share(self, part: Condition) -> _Share:
+        return _Share(self._ready.prepare(part, self._times), self._remembering())
+
+    def _remembering(self) -> Remembering | None:
         if self._caching is None:
-            return known
-        known = replace(known)  # the same condition, prepared twice, is remembered twice
-        remembering = built(
-            "sampling.caching", self._caching.build, network=self._ready.module, times=self._times
-        )
-        self._remembering[id(known)] = (known, remembering)
-        return known
+            return None
+        return built("sampling.caching", self._caching.build, network=self._ready.module, times=self._times)
+
+    def _count(self, rows: int) -> int:
+        """In how many shares so many rows are computed."""
+        threads = shares() if self._divides else 1
+        return threads if -(-rows // threads) * threads <= IDLE * rows else 1
 
     def __call__(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         """The network's output at `t` under a condition that was prepared."""
+        known = self._known(condition, len(x_BCHW))
+        if len(known) == 1:
+            return self._output(x_BCHW, t_B, known[0])
+        given = list(
+            zip(
+                range(len(known)),
+                x_BCHW.tensor_split(len(known)),
+                t_B.tensor_split(len(known)),
+                known,
+                strict=True,
+            )
+        )
+        outputs = [x_BCHW] * len(known)
+
+        def compute(some: Sequence[tuple[int, Tensor, Tensor, _Share]]) -> None:
+            for place, x, t, share in some:
+                outputs[place] = self._output(x, t, share)
+
+        in_shares(compute, given)
+        return torch.cat(outputs)
+
+    def _known(self, condition: Condition, rows: int) -> list[_Share]:
+        """The condition's shares for so many rows: where it has none of its own, as many as they are divided in."""
+        _, known = self._shares[id(condition)]
+        if condition.rows is not None:
+            return known
+        count = self._count(rows)
+        known += [_Share(known[0].condition, self._remembering()) for _ in range(count - len(known))]
+        return known[:count]
+
+    def _output(self, x_BCHW: Tensor, t_B: Tensor, share: _Share) -> Tensor:
         ready = self._ready
-        if self._caching is not None:
-            _, remembering = self._remembering[id(condition)]
-            ready = replace(ready, instead=remembering.at(self.t))
-        return ready(x_BCHW, t_B, replace(condition, time=self.t))
+        if share.remembering is not None:
+            ready = replace(ready, instead=share.remembering.at(self.t))
+        return ready(x_BCHW, t_B, replace(share.condition, time=self.t))

@@ -95,10 +95,12 @@ class PlainConv2d(ReadyConv2d):
 
 
 def ready_conv(conv: nn.Conv2d) -> ReadyConv2d:
-    """The form of a convolution that is fastest here."""
+    """The form of a convolution that is fastest here, with all of torch's threads or in one that has rows alone."""
     from diffloom.nn.winograd import WinogradConv2d, winograd_pays
 
-    return WinogradConv2d(conv, _direct) if winograd_pays(conv) else _direct(conv)
+    here = torch.get_num_threads()
+    threads = {count for count in (1, here) if winograd_pays(conv, threads=count)}
+    return WinogradConv2d(conv, _direct, threads) if threads else _direct(conv)
 
 
 def _direct(conv: nn.Conv2d) -> ReadyConv2d:

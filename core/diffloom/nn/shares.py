@@ -17,13 +17,24 @@ import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def shares() -> int:
-    """How many threads may share work that is begun here: torch's; one where torch compiles, and where somebody watches
-    this thread's operations, as a counter or a plan does, who would not see those of others."""
-    is_watched = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None  # type: ignore[no-untyped-call]
-    return 1 if is_watched else torch.get_num_threads()
+    """How many threads may share work that is begun here: torch's; one where torch compiles or casts by itself, and
+    where somebody watches this thread's operations, as a counter or a plan does, who would not see those of others."""
+    is_bound = (
+        torch.compiler.is_compiling()
+        or torch.is_autocast_enabled("cpu")
+        or _get_current_dispatch_mode() is not None
+    )
+    return 1 if is_bound else torch.get_num_threads()
+
+
+def alone(work: Callable[[], Result]) -> Result:
+    """What `work` returns in one of these threads, where torch computes with one."""
+    pool = _pool(os.getpid(), torch.get_num_threads())
+    return pool.submit(work).result()
 
 
 def in_shares(work: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:

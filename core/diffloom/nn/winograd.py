@@ -11,7 +11,7 @@ squares of 2×2 pixels, X all its squares; u and v are a product's place in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -38,17 +38,29 @@ class WinogradConv2d(ReadyConv2d):
     1, or above and below 0, for rows that come with their neighbours.
 
     The result is that of a direct convolution to rounding, and no further from the truth: it sums fewer products. Few
-    pixels are convolved as in `direct`, another form of the same convolution.
+    pixels are convolved as in `direct`, another form of the same convolution, and all are where torch has another
+    number of threads than one of `threads`: these are told where it is faster with some alone.
     """
 
-    def __init__(self, conv: nn.Conv2d, direct: Callable[[nn.Conv2d], ReadyConv2d]) -> None:
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        direct: Callable[[nn.Conv2d], ReadyConv2d],
+        threads: Collection[int] | None = None,
+    ) -> None:
         super().__init__(conv)
         assert winograd_fits(conv), conv
-        self._conv, self._direct = conv, direct
+        self._conv, self._direct, self._threads = conv, direct, threads
 
     @property
     def weight(self) -> Tensor:
         return self._conv.weight
+
+    @property
+    def _pays_here(self) -> bool:
+        if type(self.weight) is not nn.Parameter:  # a plan's, which is of threads that have rows each
+            return True
+        return self._threads is None or torch.get_num_threads() in self._threads
 
     @cached_property
     def direct(self) -> ReadyConv2d:
@@ -71,7 +83,7 @@ class WinogradConv2d(ReadyConv2d):
         batch, _, given, width = x_BIHW.shape
         edge = self.padding[0]
         height = given - 2 + 2 * edge
-        if batch * height * width * inner * outer < 4 * WORTHWHILE:
+        if not self._pays_here or batch * height * width * inner * outer < 4 * WORTHWHILE:
             return self.direct.computed(x_BIHW, bias, plus_BOHW, silu=silu)
         if type(self.kernels[0]) is not Tensor:  # a plan's, without numbers: one operation for thousands
             return self._plain(functional.silu(x_BIHW) if silu else x_BIHW, None, plus_BOHW)
@@ -242,18 +254,19 @@ def winograd_fits(conv: nn.Conv2d) -> bool:
     return told == ((3, 3), (1, 1), (1, 1), 1, "zeros") and conv.padding in {(1, 1), (0, 1)}
 
 
-def winograd_pays(conv: nn.Conv2d) -> bool:
-    """Whether it is faster so on this machine: a layer that is wide enough, by what was measured there."""
+def winograd_pays(conv: nn.Conv2d, *, threads: int) -> bool:
+    """Whether it is faster so on this machine, with 1 thread or as many as torch has here: a layer that is wide enough,
+    by what was measured there."""
     return (
         winograd_fits(conv)
         and conv.weight.dtype == torch.float32
         and min(conv.in_channels, conv.out_channels) >= CHANNELS
-        and winograd_is_faster(conv.weight.device)
+        and winograd_is_faster(conv.weight.device, threads=threads)
     )
 
 
-def winograd_is_faster(device: torch.device) -> bool:
-    """Whether wide layers in float32 were measured to be faster so."""
+def winograd_is_faster(device: torch.device, *, threads: int) -> bool:
+    """Whether wide layers in float32 were measured to be faster so, with 1 thread or as many as torch has here."""
     from diffloom.inference.gains import gains
 
-    return device.type == "cpu" and gains(device).winograd >= CLEARLY_FASTER
+    return device.type == "cpu" and gains(device, threads=threads).winograd >= CLEARLY_FASTER

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from diffloom.kinds import Backbone, ConditionInfo, SpaceInfo
 from diffloom.process import Epsilon, FixedSmall, LearnedRange, LinearSchedule, Process
 from diffloom.testing.checks import BrokenLawError, Check, expect, expect_close
 from diffloom.testing.closed_forms import normal
-from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all
+from diffloom.testing.modules import awake, expect_module, expect_seeded, expect_state_tells_all, in_step
 
 SLOTS = {
     "no condition": ConditionInfo(),
@@ -66,6 +68,23 @@ def rows_are_independent(component: Backbone) -> None:
         for row in range(3):
             alone = _output(module, (x[row : row + 1], t[row : row + 1], _rows(filled, slice(row, row + 1))))
             expect_close(alone, together[row : row + 1], within=1e-10, what=f"with {slot}, row {row} alone")
+
+
+def threads_share_it(component: Backbone) -> None:
+    """Threads may compute rows with one module at the same time: none finds in it what another left there.
+
+    They go in step, from one part of the module to the next, so that whatever one writes down between two the other
+    writes over.
+    """
+    space, _, condition = next(_accepted(component))
+    module = awake(_built(component, space, condition)).double()
+    x, t, filled = _inputs(space, condition, 2)
+    rows = [(x[row : row + 1], t[row : row + 1], _rows(filled, slice(row, row + 1))) for row in range(2)]
+    alone = [_output(module, given) for given in rows]
+    with ThreadPoolExecutor(2) as threads, in_step(module, threads=2):
+        together = list(threads.map(partial(_output, module), rows))
+    for row in range(2):
+        expect_close(together[row], alone[row], within=1e-10, what=f"row {row}, computed beside the other")
 
 
 def reads_all_its_inputs(component: Backbone) -> None:
@@ -241,6 +260,7 @@ CHECKS: tuple[Check, ...] = (
     builds,
     gives_the_space_s_shape,
     rows_are_independent,
+    threads_share_it,
     reads_all_its_inputs,
     ignores_masked_tokens,
     prepares_without_a_trace,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Barrier, BrokenBarrierError
 
 import torch
 from torch import Tensor, nn
@@ -50,3 +52,20 @@ def awake(module: nn.Module, *, seed: int = 3) -> nn.Module:
             fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 100
             parameter.add_((noise / fan_in**0.5).to(parameter.dtype))
     return module.eval()
+
+
+@contextmanager
+def in_step(module: nn.Module, *, threads: int) -> Iterator[None]:
+    """Within it, so many threads that call the module wait for each other before each of its parts."""
+    barrier = Barrier(threads)
+
+    def wait(*_: object) -> None:
+        with suppress(BrokenBarrierError):  # one that calls other parts than the rest goes on alone
+            barrier.wait(timeout=10)
+
+    hooks = [part.register_forward_pre_hook(wait) for part in module.modules() if part is not module]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

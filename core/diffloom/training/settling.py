@@ -53,7 +53,8 @@ def as_measured(train: Train, document: AnyDocument, device: torch.device) -> Tr
     precision = train.precision if train.precision != "auto" else _chosen(document, device)
     convolutions = train.convolutions
     if convolutions == "auto":
-        convolutions = "winograd" if precision == "fp32" and winograd_is_faster(device) else "direct"
+        by_winograd = precision == "fp32" and winograd_is_faster(device, threads=torch.get_num_threads())
+        convolutions = "winograd" if by_winograd else "direct"
     return train.model_copy(update={"precision": precision, "convolutions": convolutions})
 
 

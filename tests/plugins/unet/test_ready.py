@@ -42,7 +42,7 @@ def network(request: pytest.FixtureRequest, shaken: Callable[[Network], Network]
 @pytest.fixture(params=["direct", "winograd"])
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "winograd":
-        monkeypatch.setattr(winograd, "winograd_pays", winograd.winograd_fits)
+        monkeypatch.setattr(winograd, "winograd_pays", lambda conv, threads: winograd.winograd_fits(conv))
         monkeypatch.setattr(winograd, "WORTHWHILE", 0)
 
 
