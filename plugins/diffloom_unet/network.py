@@ -149,7 +149,7 @@ class Network(nn.Module):
             blocks_per_level=blocks_per_level,
         )
         self.norm = nn.GroupNorm(norm_groups, width, eps=norm_eps)
-        self.leave = zeroed(nn.Conv2d(width, out_channels, 3, padding=1))
+        self.leave = zeroed(nn.Conv2d, width, out_channels, 3, padding=1)
 
     def prepare(self, condition: Condition, *, times: Sequence[float] = ()) -> Condition:
         """The condition with what is the same at every step: keys and values of its tokens, for every layer that reads

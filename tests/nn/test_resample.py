@@ -7,12 +7,14 @@ import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 
-from diffloom.nn import Downsample, Upsample, doubled, halved, zeroed
+from diffloom.nn import Downsample, Upsample, doubled, halved
 
 
 def only_the_centre(conv: torch.nn.Conv2d) -> None:
     """A kernel that copies the pixel under its centre."""
-    zeroed(conv)
+    torch.nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        torch.nn.init.zeros_(conv.bias)
     for channel in range(conv.out_channels):
         conv.weight.data[channel, channel, 1, 1] = 1.0
 

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from torch import Tensor, nn
-from torch.nn import init
+from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.overrides import TorchFunctionMode
 
-FILLING = frozenset(name for name in dir(init) if name.endswith("_") and not name.startswith("_"))
-"""What gives a tensor its first numbers: `normal_`, `kaiming_uniform_`, `zeros_`, …"""
-
-
-class _Unfilled(TorchFunctionMode):
-    """While entered, a tensor without memory is given no numbers.
-
-    It would take none in any case, but torch imports its compiler, and half a second of algebra with it, to find out.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func.__name__ in FILLING:
-            filled = args[0] if args else kwargs["tensor"]
-            if isinstance(filled, Tensor) and filled.is_meta:
-                return filled
-        return func(*args, **kwargs)
+from diffloom.nn.initial import Unfilled
 
 
 @contextmanager
@@ -52,7 +27,9 @@ def empty_weights() -> Iterator[None]:
         without_memory  # type: ignore[arg-type]  # torch says None, and takes the parameter that a hook returns
     )
     try:
-        with _Unfilled():
+        # Tensors without memory would take no numbers in any case, but torch imports its compiler, and half a second
+        # of algebra with it, to find out.
+        with Unfilled(lambda tensor: tensor.is_meta):
             yield
     finally:
         handle.remove()

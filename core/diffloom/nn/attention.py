@@ -53,7 +53,7 @@ class SelfAttention(Block):
         self.kernel = kernel
         self.norm = nn.GroupNorm(norm_groups, channels, eps=norm_eps)
         self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = zeroed(nn.Linear(channels, channels))
+        self.out = zeroed(nn.Linear, channels, channels)
 
     def forward(self, x_BCHW: Tensor, signal: Signal = NO_SIGNAL) -> Tensor:
         tokens_BLC = self.norm(x_BCHW).flatten(2).transpose(1, 2)

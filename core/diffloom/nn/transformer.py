@@ -95,7 +95,7 @@ class SpatialTransformer(nn.Module):
             )
             for _ in range(depth)
         )
-        self.leave = zeroed(_projection(projection, channels))
+        self.leave = zeroed(_projection, projection, channels)
 
     def forward(self, x_BCHW: Tensor, signal: Signal) -> Tensor:
         shape, conv = x_BCHW.shape, self.projection == "conv"
