@@ -148,7 +148,8 @@ class SamplingPlan:
             compiles=self.section.compile,
         )
         pulls = guide(aims, model) if guide else ()
-        steered = Steered(aims, model, pulls, [part.build() for part in self.section.corrections])
+        corrections = [part.build() for part in self.section.corrections]
+        steered = Steered(aims, model, pulls, corrections, levels=questions)
         return steered if self.section.clip is None else clipped(steered, self.section.clip)
 
     def _aims(self, *, compares: bool) -> Aims:

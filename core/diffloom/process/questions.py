@@ -49,6 +49,7 @@ class Questions(dict[Level, Question]):
         super().__init__()
         self._prediction = prediction
         self._put: dict[tuple[int, torch.device], dict[Level, tuple[Question, Tensor]]] = {}
+        self._times: dict[torch.device, Tensor] = {}
         for level in levels:
             if not level.is_clean:
                 _ = self[level]
@@ -61,15 +62,18 @@ class Questions(dict[Level, Question]):
     def put(self, level: Level, rows: int, device: torch.device) -> tuple[Question, Tensor]:
         """That of a level, and its time for each of so many rows, (B,) float32.
 
-        The times of all questions are made when one is needed: there is nothing to make in a step.
+        The times of all questions are made when one is needed, and are on the device once: there is nothing to bring
+        there in a step, also not where guidance begins or ends, and with it the number of rows changes.
         """
         known = self._put.get((rows, device), NOTHING_PUT).get(level)
         return self._newly_put(level, rows, device) if known is None else known
 
     def _newly_put(self, level: Level, rows: int, device: torch.device) -> tuple[Question, Tensor]:
         _ = self[level]
-        times = [question.t for question in self.values()]
-        t_TB = torch.tensor(times, dtype=torch.float32, device=device)[:, None].repeat(1, rows)
+        if device not in self._times or len(self._times[device]) < len(self):
+            times = [question.t for question in self.values()]
+            self._times[device] = torch.tensor(times, dtype=torch.float32, device=device)
+        t_TB = self._times[device][:, None].repeat(1, rows)
         put = dict(zip(self, zip(self.values(), t_TB.unbind(), strict=True), strict=True))
         self._put[rows, device] = put
         return put[level]

@@ -12,7 +12,7 @@ that take the gradient elsewhere. Legend: B batch, C channels, H height, W width
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -46,8 +46,15 @@ class Steered:
     """The guided denoiser of one walk: (x_BCHW, level) → x₀ and ε."""
 
     def __init__(
-        self, aims: Aims, model: Model, pulls: Sequence[Pull], corrections: Sequence[Correct] = ()
+        self,
+        aims: Aims,
+        model: Model,
+        pulls: Sequence[Pull],
+        corrections: Sequence[Correct] = (),
+        *,
+        levels: Iterable[Level] = (),
     ) -> None:
+        """`levels` are those of the walk that are known: what is asked at them is made ready now, and nothing else."""
         self.pulls = tuple(pulls)
         self.corrections = tuple(corrections)
         self._condition = aims.condition
@@ -57,14 +64,15 @@ class Steered:
         )  # by condition, whatever it is stacked with
         self._denoisers: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
         self._looks: dict[tuple[bool, ...], Look] = {}
-        look = self._look((True,) * len(self.pulls))  # all that can be known before the walk
+        expected = dict.fromkeys(map(self._active, levels)) or [(True,) * len(self.pulls)]
+        *_, look = map(self._look, expected)
         self._unsteered = None if self.pulls or self.corrections else look.denoise
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
         """The guided and corrected prediction."""
         if self._unsteered is not None:
             return self._unsteered(x_BCHW, level)
-        active = tuple([pull.active(level) for pull in self.pulls])
+        active = self._active(level)
         look = self._looks.get(active) or self._look(active)
         seen_BCHW = x_BCHW if look.conditions == 1 else torch.cat([x_BCHW] * look.conditions)
         said = look.denoise(seen_BCHW, level)
@@ -76,6 +84,10 @@ class Steered:
             weights = [weight for pull in look.pulls for weight in cast(Mixing, pull).weights(level, x_BCHW)]
             return said.blended(x_BCHW, look.conditions, weights, look.blend)
         return self._steered(look, x_BCHW, level, said)
+
+    def _active(self, level: Level) -> tuple[bool, ...]:
+        """Which of the pulls are, at a level."""
+        return tuple([pull.active(level) for pull in self.pulls])
 
     def _steered(self, look: Look, x_BCHW: Tensor, level: Level, said: Denoised) -> Denoised:
         """Of what was said under all conditions."""
