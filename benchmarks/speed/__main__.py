@@ -5,12 +5,14 @@
     python -m benchmarks.speed --kernels 5  # and, of each arm, the kernels that take most of its time
     make bench-gpu                          # all that there is, on an NVIDIA GPU
 
-Prints a table and renews benchmarks/RESULTS.md, from the figures in benchmarks/speed/results.json.
+Prints a table and renews benchmarks/RESULTS.md, from the figures in benchmarks/speed/results.json: after each work, so
+that who stops it keeps the works that are done.
 """
 
 from __future__ import annotations
 
 import gc
+import time
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +49,8 @@ def main() -> None:
     from benchmarks.speed.rows import kept, renewed
     from benchmarks.speed.table import COLUMNS, cells, page
 
+    from diffloom.training.replacement import replace_text
+
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device: torch finds no NVIDIA GPU here; leave it out to measure on the CPU")
@@ -58,8 +62,9 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what was imported need not be looked through again before each watch of the memory
     torch.manual_seed(0)  # networks begin with the same weights in every run
+    began = time.perf_counter()
     for work, module in works.items():
-        rows = []
+        rows, started = [], time.perf_counter()
         for case in module.cases(device):
             print(f"{work}: {case.title}", flush=True)
             found = kept(case, work, measured(case, device), most)
@@ -67,10 +72,12 @@ def main() -> None:
                 print(" | ".join(cells(row)), flush=True)
                 row["kernels"] = kernels(arm.call, device, top=options.kernels) if options.kernels else []
             rows += found
+        ended = time.perf_counter()
+        print(f"{work}: {ended - started:.0f} s, {ended - began:.0f} s in all", flush=True)
         if options.print_only:
             continue
         everything = renewed(HERE / "results.json", machine, most, work, rows)
-        (HERE.parent / "RESULTS.md").write_text(page(everything, SCALING), encoding="utf-8")
+        replace_text(HERE.parent / "RESULTS.md", page(everything, SCALING))
 
 
 if __name__ == "__main__":

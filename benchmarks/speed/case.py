@@ -23,6 +23,9 @@ class Arm:
     """What it is asked to reach."""
     precision: Precision = "fp32"
     """What it multiplies in: its share is that of the machine's peak in this type."""
+    turns: int | None = None
+    """How often it takes its turn, at most and twice at least, where fewer than all rounds do; the last round is among
+    them. For arms that nothing is asked of, and for those that compute what another arm does."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from diffloom.inference.compute import Precision, chosen_compute
 from diffloom.inference.products import products
 
 Call = Callable[[], Tensor | None]
+SAME_AGAIN = 2
+"""Turns of an arm as it comes that computes in the same type as the arm before it: the same engine once more."""
 
 
 def with_defaults(
@@ -23,12 +25,14 @@ def with_defaults(
 ) -> Iterator[Case]:
     """A case in float32, and our arm as it `comes` beside the peer's.
 
-    On a CPU the peer as it comes is the peer in float32: all stand in one case. On CUDA torch rounds what its
-    convolutions multiply to TF32 where nobody tells it not to. There the first case tells it, and the peer as it comes
-    is another arm: with a call of its own, made `anew`, where each call goes on from the last.
+    On a CPU the peer as it comes is the peer in float32: all stand in one case, and where ours is in float32 too, it
+    takes few turns. On CUDA torch rounds what its convolutions multiply to TF32 where nobody tells it not to. There the
+    first case tells it, and the peer as it comes is another arm: with a call of its own, made `anew`, where each call
+    goes on from the last.
     """
     if device.type != "cuda":
-        yield replace(case, ours=[*case.ours, comes])
+        is_known = any(arm.precision == comes.precision for arm in case.ours)
+        yield replace(case, ours=[*case.ours, replace(comes, turns=SAME_AGAIN) if is_known else comes])
         return
     yield replace(case, peer=replace(case.peer, call=partial(_exactly, case.peer.call)))
     call = anew() if anew is not None else case.peer.call

@@ -22,6 +22,9 @@ class Goal:
     """What would be better still."""
     beyond: str = ""
     """Another arm of the case, whose seconds are taken off first."""
+    least: str = ""
+    """Another arm of the case, which does no more than anybody must, by torch alone: what it reaches is told where the
+    bound is missed."""
     by_bf16: bool = False
     """Whether it was set for a processor that computes faster in bf16 than in float32."""
 

@@ -6,6 +6,7 @@ import gc
 import resource
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
@@ -56,7 +57,7 @@ def measured(case: Case, device: torch.device) -> list[Figures]:
     """The figures of every arm, the peer's first."""
     arms = [case.peer, *case.ours]
     gflop = _warmed_up(case)
-    turns: dict[str, list[Turn]] = defaultdict(list)
+    turns: dict[str, dict[int, Turn]] = defaultdict(dict)  # by round
     began = time.perf_counter()
     for number in count(1):
         is_over = time.perf_counter() - began > case.seconds and number >= case.fewest
@@ -65,7 +66,8 @@ def measured(case: Case, device: torch.device) -> list[Figures]:
             gc.collect()  # what is garbage is no part of what there was before
         order = arms if number % 2 else arms[::-1]  # whoever comes second finds other caches
         for arm in order:
-            turns[arm.name].append(_turn(arm, case, device, first=number == 1, watched=is_last))
+            if arm.turns is None or number < arm.turns or is_last:
+                turns[arm.name][number] = _turn(arm, case, device, first=number == 1, watched=is_last)
         if is_last:
             break
     return [_figures(case, arm, turns, gflop, device) for arm in arms]
@@ -100,15 +102,16 @@ def _turn(arm: Arm, case: Case, device: torch.device, *, first: bool, watched: b
 
 
 def _figures(
-    case: Case, arm: Arm, turns: dict[str, list[Turn]], gflop: float | None, device: torch.device
+    case: Case, arm: Arm, turns: Mapping[str, Mapping[int, Turn]], gflop: float | None, device: torch.device
 ) -> Figures:
     def seconds(turn: Turn) -> float:
         is_on_device = device.type == "cuda" and case.clock == "process"
         return turn.wall_seconds if is_on_device else turn.cpu_seconds
 
-    own, theirs = turns[arm.name], turns[case.peer.name]
+    by_round = turns[arm.name]
+    own, theirs = list(by_round.values()), [turns[case.peer.name][number] for number in by_round]
     ratios = [seconds(a) / seconds(b) for a, b in zip(theirs, own, strict=True)]
-    lower, _, upper = quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
+    lower, _, upper = quantiles(ratios, n=4) if len(ratios) > 2 else (min(ratios), None, max(ratios))
     return Figures(
         arm=arm.name,
         ratio=median(ratios),

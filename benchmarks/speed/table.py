@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.machine import told
-from benchmarks.speed.rows import Row, goals_of
+from benchmarks.speed.rows import Row, asked_of
 from benchmarks.speed.summary import summary
 from benchmarks.speed.works import ORDER
 
@@ -22,7 +22,16 @@ standard deviations of the peer's. Memory is the most beyond what there was befo
 is that of the most that the same machine was measured to compute in the same type, counting the operations that
 diffusers does: work that is not done raises it.
 """
-COLUMNS = ("arm", "ratio", "CPU s", "wall s", "difference", "memory MiB", "share of the peak", "asked for")
+COLUMNS = (
+    "arm",
+    "ratio",
+    "CPU time",
+    "wall time",
+    "difference",
+    "memory MiB",
+    "share of the peak",
+    "asked for",
+)
 
 
 def page(machines: Mapping[str, Any], scaling: Path) -> str:
@@ -44,17 +53,16 @@ def page(machines: Mapping[str, Any], scaling: Path) -> str:
 
 
 def ordered(rows: Sequence[Row]) -> list[Row]:
-    """As works are read: first what was asked for."""
-    return sorted(rows, key=lambda row: ORDER.index(row["work"]))
+    """As works are read: first what was asked for; works that there are no more come last."""
+    places = {work: place for place, work in enumerate(ORDER)}
+    return sorted(rows, key=lambda row: places.get(row["work"], len(ORDER)))
 
 
 def _section(work: str, rows: Sequence[Row]) -> str:
-    """A work's tables, one for each case."""
-    parts = [f"\n#### `make bench WORK={work}`\n"]
+    """A work's table, a line in bold before the arms of each case."""
+    parts = [f"\n#### `make bench WORK={work}`\n\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"]
     for title, ones in groupby(rows, key=lambda row: row["title"]):
-        parts.append(
-            f"\n{title[0].upper()}{title[1:]}:\n\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
-        )
+        parts.append(f"| **{title[0].upper()}{title[1:]}** |{' |' * (len(COLUMNS) - 1)}\n")
         parts.extend(f"| {' | '.join(cells(row))} |\n" for row in ones)
     return "".join(parts)
 
@@ -69,16 +77,24 @@ def _longest(rows: Sequence[Row]) -> str:
     return "".join(lines)
 
 
+def duration(seconds: float) -> str:
+    """Three figures in seconds, or what is shorter in milli- or microseconds."""
+    for unit, size in (("s", 1), ("ms", 1e-3)):
+        if seconds >= 0.9995 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """A row as it is read."""
     lower, upper = row["spread"]
     return (
         row["arm"],
         f"{row['ratio']:.2f} ({lower:.2f}–{upper:.2f})",
-        f"{row['seconds']:.3g}",
-        f"{row['wall_seconds']:.3g}",
+        duration(row["seconds"]),
+        duration(row["wall_seconds"]),
         "" if row["difference"] is None else f"{row['difference']:.1e}",
         "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
         "" if row["share"] is None else f"{row['share']:.0%}",
-        "; ".join(str(goal) for goal, _ in goals_of(row)),
+        "; ".join(str(asked.goal) + ("" if asked.holds else ": missed") for asked in asked_of(row)),
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -69,6 +70,34 @@ def test_all_are_those_that_ten_minutes_hold(
     assert measured == [work for work in ORDER if work not in APART]
     assert list((tmp_path / "speed").iterdir()) == []
     assert "theirs | 1.00 (1.00–1.00)" in capsys.readouterr().out
+
+
+def test_who_stops_it_keeps_the_works_that_are_done(
+    monkeypatch: pytest.MonkeyPatch, measured: list[str], tmp_path: Path
+) -> None:
+    def stopped(device: torch.device) -> Iterator[Case]:
+        raise KeyboardInterrupt
+
+    run(monkeypatch, "train")
+    before = rows_by_work(tmp_path)
+    quick = command.import_module
+
+    def work(name: str) -> SimpleNamespace:
+        return SimpleNamespace(cases=stopped) if name.endswith("train") else quick(name)
+
+    monkeypatch.setattr(command, "import_module", work)
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, "decode", "train")
+    after = rows_by_work(tmp_path)
+    assert after.keys() == {"decode", "train"}
+    assert after["train"] == before["train"]
+    assert "WORK=decode" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def rows_by_work(folder: Path) -> dict[str, list[Any]]:
+    ((_, found),) = json.loads((folder / "speed" / "results.json").read_text())["machines"].items()
+    works = {row["work"] for row in found["rows"]}
+    return {work: [row for row in found["rows"] if row["work"] == work] for work in works}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from benchmarks.speed.case import Arm, Case
-from benchmarks.speed.defaults import computed_in, with_defaults
+from benchmarks.speed.defaults import SAME_AGAIN, computed_in, with_defaults
 from torch import nn
 
 CASE = Case(
@@ -19,6 +21,11 @@ def test_on_a_cpu_the_peer_in_float32_is_the_peer_as_it_comes() -> None:
     (case,) = with_defaults(CASE, COMES, torch.device("cpu"))
     assert case.peer is CASE.peer
     assert case.ours == [*CASE.ours, COMES]
+
+
+def test_where_what_comes_is_the_same_engine_it_takes_few_turns() -> None:
+    (case,) = with_defaults(CASE, replace(COMES, precision="fp32"), torch.device("cpu"))
+    assert [arm.turns for arm in case.ours] == [None, SAME_AGAIN]
 
 
 def test_on_a_gpu_only_the_peer_as_it_comes_rounds_to_tf32() -> None:

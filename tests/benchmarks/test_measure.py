@@ -90,6 +90,20 @@ def test_arms_take_turns_in_both_orders(clock: Clock) -> None:
     assert "".join(seen) == "po" + "po" + "op"
 
 
+def test_an_arm_of_few_turns_has_the_first_and_the_last_and_its_ratios_are_those_rounds_own(
+    clock: Clock,
+) -> None:
+    seen: list[str] = []
+    peer = replace(clock.arm("p", 100, 2, 3, 4, 8, output=lambda: seen.append("p")))
+    own = replace(clock.arm("o", 100, 1, 2, output=lambda: seen.append("o")), turns=2)
+    found = by_arm(Case("work", peer, [own], rounds=4, fewest=4, seconds=1e9))
+    assert "".join(seen) == "po" + "po" + "p" + "p" + "op"
+    assert found["o"].rounds == 2
+    assert found["o"].ratio == 3  # 2 / 1 and 8 / 2
+    assert found["o"].spread == (2, 4)
+    assert found["p"].rounds == 4
+
+
 def test_outputs_are_compared_as_equally_many_calls_left_them(clock: Clock) -> None:
     """Of the first round, in standard deviations of the peer's: a training step's losses need an update before them."""
     x = torch.arange(4.0, dtype=torch.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pkgutil
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import torch
 from benchmarks.speed import works
 from benchmarks.speed.training import CIFAR_STEP, LDM_STEP, Setting, document
-from benchmarks.speed.works import decode, decode_tiles
+from benchmarks.speed.works import decode, decode_tiles, solver, startup
 from benchmarks.speed.works.large import SD15, SDXL, guided_step
 from diffusers import UNet2DConditionModel, UNet2DModel
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffloom.bridge import Foreign, MemoryTensors
 from diffloom_unet import CrossAttentionUNet
@@ -66,6 +68,43 @@ def test_the_large_networks_have_their_real_sizes(options: dict[str, Any], param
             if (found := bridge.infer(given)) is not None
         ]
         assert size(inferred.build()) == size(peer) == parameters
+
+
+class Passes(TorchDispatchMode):
+    """How many operations made or changed a tensor as large as x; views make none."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.numel() >= math.prod(solver.SHAPE) and not func.is_view:
+            self.count += 1
+        return made
+
+
+@pytest.mark.parametrize("name", solver.PAIRS)
+def test_the_passes_of_a_sampler_are_those_that_its_step_takes(name: str) -> None:
+    """Which is what no step can do without, by the table of tests/plugins/samplers/test_costs.py."""
+    pair = solver.PAIRS[name]
+    x, output, noise = (torch.randn(solver.SHAPE) for _ in range(3))
+    with torch.no_grad():
+        walk = solver._own(pair, solver._levels(pair, CPU), x, output, noise)
+        for _ in range(10):  # a solver of several steps remembers as many as it will
+            next(walk)
+        with Passes() as step:
+            next(walk)
+        with Passes() as bare:
+            solver._passes(pair.passes, x, output)
+    assert step.count == bare.count == pair.passes
+
+
+def test_the_least_of_a_start_fills_as_many_weights_as_the_network_has() -> None:
+    made = document(CIFAR_STEP)
+    own = made.backbone.build(space=made.space_info, condition=made.condition_info)
+    zero = sum(weight.numel() for weight in own.parameters() if not weight.any())
+    norms = [part.weight for part in own.modules() if isinstance(part, nn.GroupNorm)]
+    drawn = size(own) - zero - sum(weight.numel() for weight in norms)  # which begin at one
+    assert (drawn, zero) == (startup.DRAWN, startup.ZERO)
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,9 @@ def _case(what: str, run: Path, peer: Any, device: torch.device) -> Case:
                 partial(draw, sampler=found.sampler, spacing=found.spacing, steps=found.steps),
                 goals,
             ),
-            Arm("diffloom, the same as the peer", draw),
+            Arm("diffloom, the same as the peer", draw, turns=2),
         ],
+        rounds=5,
     )
 
 

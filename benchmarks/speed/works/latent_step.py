@@ -68,6 +68,6 @@ def cases(device: torch.device) -> Iterator[Case]:
         "diffloom as it comes", "auto", Goal(f"{ROW}, as it comes", "speed", 1.36, 2.3, by_bf16=True)
     )
     eager = Arm("diffusers fp32", partial(theirs, peer))
-    yield from with_defaults(Case(TITLE, eager, [exact], counts=True, rounds=15), comes, device)
+    yield from with_defaults(Case(TITLE, eager, [exact], counts=True, rounds=11), comes, device)
     halves = Arm("diffusers bf16, channels_last", partial(theirs, half), precision="bf16")
-    yield Case(TITLE, halves, [ours("diffloom bf16", "bf16")], counts=True, rounds=9)
+    yield Case(TITLE, halves, [ours("diffloom bf16", "bf16")], counts=True, rounds=5)

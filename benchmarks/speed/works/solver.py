@@ -5,6 +5,8 @@ setting up (`set_timesteps`, our coefficients) is over before the clock runs. Bo
 a time for each of its rows, and mix what it says under two conditions; the peer's `step` is called as its pipelines
 call it, without a dictionary. A step of two network calls is two of the peer's. Drawing the noise is measured by
 itself.
+
+Beside them stands what no engine can leave out: the step's passes over x, by bare `torch.add`.
 """
 
 from __future__ import annotations
@@ -42,11 +44,12 @@ from diffloom_samplers import DDIM, DDPM, DPMPP2S, Ancestry, DPMSolver2S, Euler,
 from diffloom_sde import LCM, DPMpp2MSDE, SASolver
 
 SHAPE = (1, 4, 64, 64)
-STEPS, ROUNDS, WALKS_A_TURN = 50, 7, 2
+STEPS, ROUNDS, WALKS_A_TURN = 50, 5, 2
 STABLE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SCHEDULE = ScaledLinearSchedule().build()
 EPSILON = Epsilon()
-GOAL = Goal("solver arithmetic of a step", "speed", 8)
+PASSES = "its passes alone"
+GOAL = Goal("solver arithmetic of a step", "speed", 8, least=PASSES)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class Pair:
     """A scheduler of the peer's, and the walk of ours that does the same."""
 
     peer: str
+    passes: int
+    """Over tensors like x, that a step needs at least: one for each tensor of its sum, and with guidance one for the
+    network's two rows of x and one that mixes what it says of them. tests/plugins/samplers/test_costs.py says why."""
     walk: Walk
     options: dict[str, Any]
     prediction: Conversion = EPSILON
@@ -65,38 +71,40 @@ class Pair:
 
 
 PAIRS = {
-    "ddim": Pair("DDIMScheduler", DDIM(), {**STABLE, "clip_sample": False}),
-    "ddim, guided": Pair("DDIMScheduler", DDIM(), {**STABLE, "clip_sample": False}, scale=7.5),
-    "ddpm": Pair("DDPMScheduler", DDPM(), {**STABLE, "clip_sample": False}),
-    "plms": Pair("PNDMScheduler", PLMS(), {**STABLE, "skip_prk_steps": True}),
-    "euler": Pair("EulerDiscreteScheduler", Euler(), STABLE),
-    "euler, guided": Pair("EulerDiscreteScheduler", Euler(), STABLE, scale=7.5),
-    "euler_ancestral": Pair("EulerAncestralDiscreteScheduler", Euler(ancestry=Ancestry(eta=1.0)), STABLE),
-    "heun": Pair("HeunDiscreteScheduler", Heun(), STABLE, calls=2),
-    "dpm2": Pair("KDPM2DiscreteScheduler", DPMSolver2S(), STABLE, calls=2),
+    "ddim": Pair("DDIMScheduler", 2, DDIM(), {**STABLE, "clip_sample": False}),
+    "ddim, guided": Pair("DDIMScheduler", 4, DDIM(), {**STABLE, "clip_sample": False}, scale=7.5),
+    "ddpm": Pair("DDPMScheduler", 3, DDPM(), {**STABLE, "clip_sample": False}),
+    "plms": Pair("PNDMScheduler", 5, PLMS(), {**STABLE, "skip_prk_steps": True}),
+    "euler": Pair("EulerDiscreteScheduler", 2, Euler(), STABLE),
+    "euler, guided": Pair("EulerDiscreteScheduler", 4, Euler(), STABLE, scale=7.5),
+    "euler_ancestral": Pair("EulerAncestralDiscreteScheduler", 3, Euler(ancestry=Ancestry(eta=1.0)), STABLE),
+    "heun": Pair("HeunDiscreteScheduler", 4, Heun(), STABLE, calls=2),
+    "dpm2": Pair("KDPM2DiscreteScheduler", 4, DPMSolver2S(), STABLE, calls=2),
     "dpm2_ancestral": Pair(
-        "KDPM2AncestralDiscreteScheduler", DPMSolver2S(ancestry=Ancestry(eta=1.0)), STABLE, calls=2
+        "KDPM2AncestralDiscreteScheduler", 5, DPMSolver2S(ancestry=Ancestry(eta=1.0)), STABLE, calls=2
     ),
-    "lms": Pair("LMSDiscreteScheduler", LMS(), STABLE),
-    "deis": Pair("DEISMultistepScheduler", DEIS(order=2), STABLE),
-    "ipndm": Pair("IPNDMScheduler", IPNDM(), {}),
-    "dpmpp_2m": Pair("DPMSolverMultistepScheduler", DPMpp2M(), STABLE),
-    "dpmpp_2m, karras": Pair("DPMSolverMultistepScheduler", DPMpp2M(), {**STABLE, "use_karras_sigmas": True}),
-    "dpmpp_2m, guided": Pair("DPMSolverMultistepScheduler", DPMpp2M(), STABLE, scale=7.5),
+    "lms": Pair("LMSDiscreteScheduler", 5, LMS(), STABLE),
+    "deis": Pair("DEISMultistepScheduler", 3, DEIS(order=2), STABLE),
+    "ipndm": Pair("IPNDMScheduler", 5, IPNDM(), {}),
+    "dpmpp_2m": Pair("DPMSolverMultistepScheduler", 4, DPMpp2M(), STABLE),
+    "dpmpp_2m, karras": Pair(
+        "DPMSolverMultistepScheduler", 4, DPMpp2M(), {**STABLE, "use_karras_sigmas": True}
+    ),
+    "dpmpp_2m, guided": Pair("DPMSolverMultistepScheduler", 6, DPMpp2M(), STABLE, scale=7.5),
     "dpmpp_3m": Pair(
-        "DPMSolverMultistepScheduler", DPMpp3M(solver_type="published"), {**STABLE, "solver_order": 3}
+        "DPMSolverMultistepScheduler", 6, DPMpp3M(solver_type="published"), {**STABLE, "solver_order": 3}
     ),
     "dpmpp_2m_sde": Pair(
-        "DPMSolverMultistepScheduler", DPMpp2MSDE(), {**STABLE, "algorithm_type": "sde-dpmsolver++"}
+        "DPMSolverMultistepScheduler", 5, DPMpp2MSDE(), {**STABLE, "algorithm_type": "sde-dpmsolver++"}
     ),
-    "dpmpp_2s": Pair("DPMSolverSinglestepScheduler", DPMPP2S(), STABLE, calls=2),
-    "unipc": Pair("UniPCMultistepScheduler", UniPC(), STABLE),
-    "sa_solver": Pair("SASolverScheduler", SASolver(), STABLE),
-    "lcm": Pair("LCMScheduler", LCM(), STABLE),
-    "euler, flow": Pair("FlowMatchEulerDiscreteScheduler", Euler(), {}, FlowVelocity(), flowing_at),
-    "heun, flow": Pair("FlowMatchHeunDiscreteScheduler", Heun(), {}, FlowVelocity(), flowing_at, calls=2),
-    "euler, edm": Pair("EDMEulerScheduler", Euler(), {}, Preconditioned(), exploding_at),
-    "dpmpp_2m, edm": Pair("EDMDPMSolverMultistepScheduler", DPMpp2M(), {}, Preconditioned(), exploding_at),
+    "dpmpp_2s": Pair("DPMSolverSinglestepScheduler", 5, DPMPP2S(), STABLE, calls=2),
+    "unipc": Pair("UniPCMultistepScheduler", 9, UniPC(), STABLE),
+    "sa_solver": Pair("SASolverScheduler", 10, SASolver(), STABLE),
+    "lcm": Pair("LCMScheduler", 3, LCM(), STABLE),
+    "euler, flow": Pair("FlowMatchEulerDiscreteScheduler", 1, Euler(), {}, FlowVelocity(), flowing_at),
+    "heun, flow": Pair("FlowMatchHeunDiscreteScheduler", 5, Heun(), {}, FlowVelocity(), flowing_at, calls=2),
+    "euler, edm": Pair("EDMEulerScheduler", 3, Euler(), {}, Preconditioned(), exploding_at),
+    "dpmpp_2m, edm": Pair("EDMDPMSolverMultistepScheduler", 5, DPMpp2M(), {}, Preconditioned(), exploding_at),
 }
 
 
@@ -126,10 +134,11 @@ def cases(device: torch.device) -> Iterator[Case]:
             levels = _levels(pair, device)
             theirs = Prepared(partial(_peer, pair, x, output, noise))
             own = Prepared(partial(_own, pair, levels, x, output, noise))
+            bare = partial(_passes, pair.passes, x, output)
             yield Case(
-                f"{name}: a step's arithmetic",
+                f"{name}: a step's arithmetic, {pair.passes} pass{'es' * (pair.passes > 1)}",
                 Arm("diffusers", theirs),
-                [Arm("diffloom", own, [GOAL])],
+                [Arm("diffloom", own, [GOAL]), Arm(PASSES, bare)],
                 rounds=ROUNDS,
                 calls=WALKS_A_TURN * (STEPS // pair.calls - 5),
             )
@@ -153,6 +162,13 @@ def _peer(pair: Pair, x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tens
         x = scheduler.step(said, t, x, return_dict=False)[0]
         if number % pair.calls == 0:
             yield x
+
+
+def _passes(count: int, x: Tensor, output: Tensor) -> None:
+    """As many of torch's sums, the first into new memory, with nothing around them: no step can do with less."""
+    total = torch.add(x, output, alpha=0.5)
+    for _ in range(count - 1):
+        total.add_(output, alpha=0.5)
 
 
 def _levels(pair: Pair, device: torch.device) -> tuple[Level, ...]:

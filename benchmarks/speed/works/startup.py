@@ -22,24 +22,37 @@ OURS: Mapping[str, Any] = {
     "sampling": {"sampler": "ddim", "steps": 50},
 }
 """The network that `CIFAR` is for diffusers."""
-BUILT = Goal("import and build the pixel U-Net", "seconds", 0.3, beyond="torch alone")
+NEEDED = "torch, pydantic and the first weights alone"
+BUILT = Goal("import and build the pixel U-Net", "seconds", 0.3, beyond="torch alone", least=NEEDED)
+DRAWN, ZERO = 24_550_400, 11_181_699
+"""Of the network's 35.7 million weights: as many begin at random, and as many at zero."""
 HELP = Goal("help at the command line", "seconds", 0.15)
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    """Imports, the network of 35.7 million weights, and help; beside them bare torch, which both sides pay for."""
+    """Imports, the network of 35.7 million weights, and help.
+
+    Beside them bare torch, which both sides pay for, and what every engine needs that has its configuration checked by
+    pydantic and fills as many weights as torch fills them.
+    """
     # Without torchvision, which some installations have in a state that cannot be imported: the peer starts faster so.
     hidden = "import sys; sys.modules['torchvision'] = None"
     theirs = f"{hidden}; from diffusers import DDPMScheduler, UNet2DModel; UNet2DModel(**{CIFAR!r})"
     ours = f"import diffloom; diffloom.build({dict(OURS)!r}, device='cpu')"
+    needed = (
+        "import torch; from pydantic import BaseModel, Field, TypeAdapter; "
+        f"torch.empty({DRAWN}).uniform_(), torch.zeros({ZERO})"
+    )
     yield Case(
         "import and build, pixel U-Net 35.7 M",
         Arm("diffusers", partial(_python, theirs)),
         [
             Arm("diffloom", partial(_python, ours), [BUILT]),
             Arm(BUILT.beyond, partial(_python, "import torch")),
+            Arm(NEEDED, partial(_python, needed)),
         ],
-        rounds=5,
+        rounds=3,
+        fewest=3,
         clock="children",
     )
     yield Case(
@@ -49,7 +62,7 @@ def cases(device: torch.device) -> Iterator[Case]:
             Arm(" ".join(["diffloom", *words]), partial(_run, "-m", "diffloom", *words), [HELP])
             for words in (["--help"], ["sample", "--help"], ["train", "--help"])
         ],
-        rounds=7,
+        rounds=5,
         clock="children",
     )
 

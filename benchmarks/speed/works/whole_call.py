@@ -33,7 +33,7 @@ from torch import Tensor
 import diffloom
 from diffloom.bridge.export.clip_words import clip_words
 
-PIXEL_COUNT, PIXEL_STEPS = 4, 10
+PIXEL_COUNT, PIXEL_STEPS = 4, 5
 STEPS, SCALE = 5, 7.5
 PROMPT = "a red heart over a quiet sea"
 LATENT = TEXT_UNET | {"block_out_channels": (64, 128, 128), "layers_per_block": 1}
