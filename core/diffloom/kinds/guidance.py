@@ -38,7 +38,10 @@ class Pull(Protocol):
         ...
 
     def active(self, level: Level) -> bool:
-        """Whether it does anything at this level; where it does not, its views cost nothing."""
+        """Whether it does anything at this level; where it does not, its views cost nothing.
+
+        A function of the level alone: it is asked before the walk as well, for what it will need.
+        """
         ...
 
     def shift(
