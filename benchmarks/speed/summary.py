@@ -64,17 +64,14 @@ def _least(goal: Goal, held: Sequence[Asked]) -> str:
     if not floors:
         return ""
     if len(floors) == 1:
-        return f": {goal.least} takes {goal.told(floors[0])}"
+        return f"; {goal.least}: {goal.told(floors[0])}"
     can = sum(goal.holds(floor) for floor in floors)
-    return f"; {goal.least} reaches it for {can}, median {goal.told(median(floors))}"
+    return f"; {goal.least}: for {can} of {len(floors)}, median {goal.told(median(floors))}"
 
 
 def _beside_bf16(most: Peaks) -> str:
-    """What is said where a goal counts on bf16 and this machine's is no faster."""
+    """What is said where a goal was set for a fast bf16 and this machine's is not."""
     ratio = most["bf16"]["convolution"] / most["fp32"]["convolution"]
     if ratio >= CLEARLY_FASTER:
         return ""
-    return (
-        f": set for processors with a fast bf16, this one convolves in it at {ratio:.2f} of float32's speed, "
-        "so that float32 is taken"
-    )
+    return f": in bf16 this processor convolves at {ratio:.2f} of float32's speed, which is taken"
