@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-import psutil
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from diffloom.nn import available_bytes
 
 UNASKED_BYTES = 2**26
 """Scores that take less are computed without asking how much memory there is."""
@@ -26,8 +27,8 @@ def plain_attention(
     keys = k_BNMD.shape[2]
     row_bytes = COPIES * batch * heads * keys * q_BNLD.element_size()
     at_once = queries
-    if row_bytes * queries > UNASKED_BYTES:
-        at_once = max(1, min(queries, _free_bytes(q_BNLD.device) // 2 // row_bytes))
+    if row_bytes * queries > UNASKED_BYTES and (free := available_bytes(q_BNLD.device)) is not None:
+        at_once = max(1, min(queries, free // 2 // row_bytes))
     if at_once == queries:
         return _mixed(q_BNLD, k_BNMD, v_BNMD, mask_BNLM)
     parts = []
@@ -47,11 +48,3 @@ def _mixed(q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | N
     if mask_BNLM is not None:
         scores_BNLM = scores_BNLM.masked_fill(~mask_BNLM, -torch.inf)
     return scores_BNLM.softmax(3) @ v_BNMD
-
-
-def _free_bytes(device: torch.device) -> int:
-    """Memory that nobody uses."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(psutil.virtual_memory().available)

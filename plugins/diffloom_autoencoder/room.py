@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import logging
 
-import torch
-
 logger = logging.getLogger("diffloom")
 SHARE = 0.8
 """Of the memory that is free, what a computation may take: others take some meanwhile."""
 TILE = 32
 """Side, in pixels of what enters, of the windows that a picture is computed in for which memory is too short, or from
 which on it is computed in lean strips."""
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Bytes that can be had on a device; None where nobody says."""
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept  # torch's allocator gives out first what it has kept
-    if device.type == "cpu":
-        import psutil
-
-        return int(psutil.virtual_memory().available)
-    return None
 
 
 class Division:

@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from diffloom.nn import SelfAttention
+from diffloom.nn import SelfAttention, available_bytes
 from diffloom_autoencoder.extent import WHOLE
-from diffloom_autoencoder.room import Division, free_bytes
+from diffloom_autoencoder.room import Division
 from diffloom_autoencoder.stage import Side, Stage
 from diffloom_autoencoder.strips import Strips
 
@@ -53,7 +53,7 @@ class StripSide(Side):
             count=len(x_BCHW),
             one_bytes=self.held_bytes(x_BCHW.shape[2], x_BCHW.shape[3]),
             side=max(x_BCHW.shape[2:]),
-            free=free_bytes(x_BCHW.device),
+            free=available_bytes(x_BCHW.device),
             rows=rows,
         )
 

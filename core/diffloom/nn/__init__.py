@@ -5,6 +5,7 @@ Every block that works on a picture is called the same way, `block(x_BCHW, signa
 way to condition, attend or change resolution is another block, never a flag of these.
 """
 
+from diffloom.available import available_bytes
 from diffloom.heap import give_back
 from diffloom.nn.attention import AttentionKernel, SelfAttention, torch_attention
 from diffloom.nn.block import Block, blocks
@@ -51,6 +52,7 @@ __all__ = [
     "Upsample",
     "attend_with",
     "attending",
+    "available_bytes",
     "blocks",
     "doubled",
     "doubling",

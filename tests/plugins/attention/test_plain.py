@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -15,12 +14,8 @@ from diffloom_attention.plain import plain_attention
 def tight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for the scores of ten queries of two pictures of three heads with 33 keys."""
     row = plain.COPIES * 2 * 3 * 33 * 8
-
-    class Memory:
-        available = 2 * 10 * row + 5
-
     monkeypatch.setattr(plain, "UNASKED_BYTES", 0)
-    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(plain, "available_bytes", lambda device: 2 * 10 * row + 5)
 
 
 @pytest.fixture
@@ -75,11 +70,13 @@ def test_gradients_hold_the_scores_of_one_slice(operands: list[Tensor]) -> None:
 def test_memory_is_asked_for_where_scores_are_many_alone(
     operands: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(psutil, "virtual_memory")
+    asked: list[torch.device] = []
+    monkeypatch.setattr(plain, "available_bytes", asked.append)
     plain_attention(*operands)
+    assert not asked
     monkeypatch.setattr(plain, "UNASKED_BYTES", 0)
-    with pytest.raises(AttributeError, match="virtual_memory"):
-        plain_attention(*operands)
+    plain_attention(*operands)
+    assert asked == [operands[0].device]
 
 
 def test_one_query_at_a_time_where_not_even_two_fit(
@@ -87,5 +84,5 @@ def test_one_query_at_a_time_where_not_even_two_fit(
 ) -> None:
     whole = plain_attention(*operands)
     monkeypatch.setattr(plain, "UNASKED_BYTES", 0)
-    monkeypatch.setattr(plain, "_free_bytes", lambda device: 1)
+    monkeypatch.setattr(plain, "available_bytes", lambda device: 1)
     torch.testing.assert_close(plain_attention(*operands), whole, rtol=0, atol=1e-14)

@@ -14,7 +14,7 @@ from diffloom.inference import Compute
 from diffloom.inference.prepared import prepared
 from diffloom.kinds import ImageInfo
 from diffloom_autoencoder import AutoencoderKL, strip_side
-from diffloom_autoencoder.room import TILE, Division, free_bytes
+from diffloom_autoencoder.room import TILE, Division
 
 PART = AutoencoderKL(channels=(4, 8), norm_groups=4, blocks_per_level=1)
 
@@ -37,13 +37,6 @@ def test_as_many_as_there_is_memory_for(
     assert Division()(count=count, one_bytes=100, side=side, free=free, rows=rows) == expected
 
 
-def test_memory_is_known() -> None:
-    free = free_bytes(torch.device("cpu"))
-    assert free is not None
-    assert free > 2**20
-    assert free_bytes(torch.device("meta")) is None
-
-
 @torch.no_grad()
 def test_pictures_are_the_same(
     scattered: Callable[[nn.Module], nn.Module],
@@ -60,7 +53,7 @@ def test_pictures_are_the_same(
     one = ready.decoder.held_bytes(TILE + 3, 5)
     for free, batches in ((10 * one, {3}), (3 * one, {2, 1}), (one, {"lean"})):
         seen.clear()
-        monkeypatch.setattr(strip_side, "free_bytes", lambda device, free=free: free)
+        monkeypatch.setattr(strip_side, "available_bytes", lambda device, free=free: free)
         made = ready.decode(x_BCHW)
         assert ((made - pictures).abs().max() / pictures.std()).item() < 1e-12
         assert set(seen) == batches
@@ -80,5 +73,5 @@ def _watching(after: Callable[..., Any], seen: list[object]) -> Callable[..., An
 def test_training_divides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run computes must not depend on what else the machine does."""
     codec: Any = PART.build(image=ImageInfo(64, 64, 3))
-    monkeypatch.setattr(strip_side, "free_bytes", lambda device: 1)
+    monkeypatch.setattr(strip_side, "available_bytes", lambda device: 1)
     assert codec.encoder.divided(torch.zeros(5, 3, 64, 64), rows=None, tile=None) == (5, None)
