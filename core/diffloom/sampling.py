@@ -115,9 +115,11 @@ class SamplingPlan:
         aims = self._aims(compares=guide is not None)
         ready = pipeline.ready(self.section)
         times = tuple(question.t for question in questions.values())
+        _, height, width = pipeline.document.space_info.shape
         network = WalkNetwork(
             ready,
             times=times,
+            pixels=height * width,
             # A fixed point is where the whole network says the same again.
             caching=None if isinstance(self.walk, Inversion) else self.section.caching,
         )

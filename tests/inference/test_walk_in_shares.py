@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from diffloom import Pipeline
 from diffloom.condition import Condition
 from diffloom.inference import Compute, ReadyNetwork, WalkNetwork
+from diffloom.inference import walk as walk_module
 from diffloom.kinds import Caching, Network, Remembering
 
 
@@ -44,7 +45,9 @@ class Telling(nn.Module):
 
 
 def walk_of(network: nn.Module, **options: Any) -> WalkNetwork:
-    found = WalkNetwork(ReadyNetwork(network, Compute(dtype=torch.float32)), times=[5.0], **options)
+    found = WalkNetwork(
+        ReadyNetwork(network, Compute(dtype=torch.float32)), times=[5.0], pixels=2**35, **options
+    )
     found.t = 5.0
     return found
 
@@ -74,6 +77,14 @@ def test_rows_are_divided_among_threads_where_none_idles_for_long(
     assert torch.equal(found, x_BCHW + 5 + classes)
 
 
+def test_where_there_is_little_to_compute_it_is_computed_whole() -> None:
+    for pixels, calls in ((2**33 - 1, [(4, 2)]), (2**33, [(2, 1), (2, 1)])):
+        network = Telling()
+        walk = WalkNetwork(ReadyNetwork(network, Compute(dtype=torch.float32)), times=[5.0], pixels=pixels)
+        walk(torch.ones(4, 1, 2, 2), torch.full((4,), 5.0), walk.prepare(Condition()))
+        assert network.calls == calls
+
+
 def test_who_looks_into_a_network_sees_whole_batches() -> None:
     network = Telling()
     seen: list[int] = []
@@ -86,7 +97,7 @@ def test_who_looks_into_a_network_sees_whole_batches() -> None:
 def test_what_is_compiled_is_called_whole() -> None:
     network = Telling()
     compute = Compute(dtype=torch.float32, compiled="blocks")
-    walk = WalkNetwork(ReadyNetwork(network, compute), times=[5.0])
+    walk = WalkNetwork(ReadyNetwork(network, compute), times=[5.0], pixels=2**35)
     walk(torch.ones(4, 1, 2, 2), torch.full((4,), 5.0), walk.prepare(Condition()))
     assert network.calls == [(4, 2)]
 
@@ -140,8 +151,11 @@ def test_every_share_remembers_its_own_rows(is_conditional: bool) -> None:
     ],
     ids=str,
 )
-def test_threads_draw_what_one_draws(small_model: Pipeline, asked: dict[str, Any]) -> None:
+def test_threads_draw_what_one_draws(
+    small_model: Pipeline, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No row knows of another: to float32's rounding, of which sums over other blocks make some."""
+    monkeypatch.setattr(walk_module, "WORTHWHILE", 0)
     found = small_model.sample(steps=6, seed=1, **asked).tensor
     torch.set_num_threads(1)
     wanted = small_model.sample(steps=6, seed=1, **asked).tensor

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import diffloom.nn
 from diffloom.condition import Condition
-from diffloom.inference import ReadyNetworks
+from diffloom.inference import ReadyNetworks, WalkNetwork
 from diffloom.inference.compute import Precision
 from diffloom_attention import Auto
 
@@ -54,12 +54,13 @@ def cases(device: torch.device) -> Iterator[Case]:
         return output
 
     def ours(name: str, precision: Precision, *goals: Goal) -> Arm:
-        ready = ReadyNetworks().of(own, precision=precision)
-        prepared = ready.prepare(Condition(tokens_BLD=tokens_BLD), TIMES)
+        walk = WalkNetwork(ReadyNetworks().of(own, precision=precision), times=TIMES, pixels=32 * 32)
+        prepared = walk.prepare(Condition(tokens_BLD=tokens_BLD))
+        walk.t = TIMES[25]
 
         @torch.inference_mode()
         def call() -> Tensor:
-            return ready(x_BCHW, t_B, prepared)
+            return walk(x_BCHW, t_B, prepared)
 
         return Arm(name, call, goals, computed_in(precision, own))
 

@@ -17,7 +17,7 @@ from diffusers import UNet2DModel
 from torch import Tensor
 
 from diffloom.condition import Condition
-from diffloom.inference import ReadyNetworks
+from diffloom.inference import ReadyNetworks, WalkNetwork
 from diffloom.inference.compute import Precision
 
 CIFAR = {
@@ -38,13 +38,15 @@ CIFAR = {
 TITLE = "pixel U-Net 35.7 M, sampling step, batch 16"
 ROW = "pixel U-Net, sampling step"
 
+T = 500.0
+
 
 def cases(device: torch.device) -> Iterator[Case]:
     """The network alone, at one time, without gradients; on a GPU beside the peer compiled too."""
     peer = stirred(UNet2DModel(**CIFAR)).to(device)
     own, half = ours_of(peer, device), halved(peer)
     x_BCHW = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1)).to(device)
-    t_B = torch.full((16,), 500.0, device=device)
+    t_B = torch.full((16,), T, device=device)
 
     @torch.no_grad()
     def theirs(network: Any) -> Tensor:
@@ -52,11 +54,14 @@ def cases(device: torch.device) -> Iterator[Case]:
         return output.clone()  # what a CUDA graph returns is overwritten by the next call
 
     def ours(name: str, precision: Precision, goal: Goal, *, compiles: bool = False) -> Arm:
-        networks = ReadyNetworks()
+        ready = ReadyNetworks().of(own, precision=precision, compiles=compiles)
+        walk = WalkNetwork(ready, times=[T], pixels=32 * 32)
+        prepared = walk.prepare(Condition())
+        walk.t = T
 
         @torch.no_grad()
         def call() -> Tensor:
-            return networks.of(own, precision=precision, compiles=compiles)(x_BCHW, t_B, Condition())
+            return walk(x_BCHW, t_B, prepared)
 
         return Arm(name, call, [goal], computed_in(precision, own))
 
