@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from diffloom.cli.progress import ImageProgress, image_progress
 from diffloom.drawing import Share
 from diffloom.drawing.batch_size import suited_batch_size
+from diffloom.nn.compilation import told_compiling
 from diffloom.output import recipe_of_sample
 from diffloom.pictures import film_strip, save_png
 from diffloom.pipeline import Pipeline
@@ -77,11 +78,15 @@ class Drawing:
         save_png(strip, path, recipe=recipe_of_sample(first.recipe, 0))
         return str(path)
 
-    def _progress(self) -> AbstractContextManager[ImageProgress]:
+    @contextmanager
+    def _progress(self) -> Iterator[ImageProgress]:
         levels = self.pipe.levels(self.plan.section)
-        return image_progress(
+        shown = image_progress(
             "sampling",
             images=len(range(self.share.index, len(self.plan.keys), self.share.count)),
             steps=len(levels) - 1,
             shown=self.share.is_main,
         )
+        compiles = self.plan.section.compile
+        with shown as progress, told_compiling(progress.compiling) if compiles else nullcontext():
+            yield progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
 class ImageProgress:
     """Images drawn so far: whole ones, and of those in the network the part that is done."""
 
-    def __init__(self, bar: Progress, task: TaskID, *, images: int, steps: int) -> None:
-        self._bar, self._task, self._images, self._steps = bar, task, images, steps
+    def __init__(self, bar: Progress, task: TaskID, *, title: str, images: int, steps: int) -> None:
+        self._bar, self._task, self._title, self._images, self._steps = bar, task, title, images, steps
         self.whole = 0
         """Images that are there, as far as `on_images` was told."""
         self._found = 0
         self._drawn = 0.0
         self._walking = 0.0
+        self._compiling_since: float | None = None
+        self._compiled_seconds = 0.0
+
+    def compiling(self, going_on: bool) -> None:
+        """What `told_compiling` calls: meanwhile the bar says so, and the time is no part of the rate."""
+        now = time.monotonic()
+        if self._compiling_since is not None:
+            self._compiled_seconds += now - self._compiling_since
+        self._compiling_since = now if going_on else None
+        self._bar.update(self._task, description="compiling" if going_on else self._title)
 
     def on_step(self, step: Step) -> None:
         """What `Pipeline.sample(on_step=...)` calls. A walk that begins anew follows one that arrived."""
@@ -42,8 +53,8 @@ class ImageProgress:
 
     def _show(self) -> None:
         done = self._drawn + self._walking
-        elapsed = self._bar.tasks[self._task].elapsed
-        rate = f"{done / elapsed:.3g} images/s" if elapsed and done else ""
+        drawing = (self._bar.tasks[self._task].elapsed or 0.0) - self._compiled_seconds
+        rate = f"{done / drawing:.3g} images/s" if drawing > 0 and done else ""
         self._bar.update(
             self._task,
             completed=done,
@@ -70,4 +81,4 @@ def image_progress(title: str, *, images: int, steps: int, shown: bool = True) -
         disable=not (shown and sys.stderr.isatty()),
     ) as bar:
         task = bar.add_task(title, total=images, rate="", text=f"0/{images}")
-        yield ImageProgress(bar, task, images=images, steps=steps)
+        yield ImageProgress(bar, task, title=title, images=images, steps=steps)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -52,6 +52,26 @@ def compiler_fault(device: torch.device, backend: Backend = "inductor") -> str |
         cause = getattr(error, "inner_exception", error)  # where torch says who raised what
         return next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
     return None
+
+
+@contextmanager
+def told_compiling(told: Callable[[bool], object]) -> Iterator[None]:
+    """While entered, `told(True)` is called where torch begins to compile something, `told(False)` where it has."""
+    from torch._dynamo.callback import callback_handler  # public nowhere; takes a second to import
+
+    def begins(*_: object) -> None:  # torch before 2.8 says nothing, and later ones what it is
+        told(True)
+
+    def ends(*_: object) -> None:
+        told(False)
+
+    callback_handler.register_start_callback(begins)
+    callback_handler.register_end_callback(ends)
+    try:
+        yield
+    finally:
+        callback_handler.remove_start_callback(begins)
+        callback_handler.remove_end_callback(ends)
 
 
 def keep_compiled() -> None:

@@ -19,6 +19,9 @@ class Progress(Protocol):
     def begin(self, *, first_step: int, last_step: int, batch_size: int) -> None:
         """The first step is about to be taken."""
 
+    def compiling(self, going_on: bool) -> None:
+        """torch compiles a block from now on, or no longer."""
+
     def advance(self) -> None:
         """A step was taken."""
 
@@ -35,6 +38,8 @@ class Silent:
     def line(self, text: str) -> None: ...
 
     def begin(self, *, first_step: int, last_step: int, batch_size: int) -> None: ...
+
+    def compiling(self, going_on: bool) -> None: ...
 
     def advance(self) -> None: ...
 
@@ -66,15 +71,19 @@ class Bar(Silent):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(
-            TextColumn("training"),
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}  images/s {task.fields[rate]}"),
             TimeRemainingColumn(),
             console=self._console,
         )
-        self._task = self._bar.add_task("", total=last_step, completed=first_step, loss="–", rate="–")
+        self._task = self._bar.add_task("training", total=last_step, completed=first_step, loss="–", rate="–")
         self._bar.start()
+
+    def compiling(self, going_on: bool) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description="compiling" if going_on else "training")
 
     def advance(self) -> None:
         assert self._bar is not None

@@ -15,6 +15,7 @@ from diffloom.config import Resolved
 from diffloom.config.plain import plain
 from diffloom.heap import kept_heap
 from diffloom.hooks import RunInfo
+from diffloom.nn.compilation import told_compiling
 from diffloom.observers import Observers
 from diffloom.plugins import Plugins, load_plugins
 from diffloom.sentinel import Watch
@@ -159,7 +160,8 @@ class _Session:
             self._line(
                 "no process has all weights to look at closely: the sentinel judges what steps show by themselves"
             )
-        with Interrupt() as interrupt:
+        told = told_compiling(self.progress.compiling) if train.compile else nullcontext()
+        with Interrupt() as interrupt, told:
             reason = "failed"
             journal.begin(first_step=state.step, last_step=train.steps, batch_size=train.batch_size)
             try:
