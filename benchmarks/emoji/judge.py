@@ -44,7 +44,13 @@ def main() -> None:
     for sort, make in (("training captions", known), ("recombined captions", recombined)):
         prompts = make(captions, options.count, seed=options.seed)
         out = pipe.sample(
-            prompt=prompts, seed=options.seed, steps=options.steps, guidance=options.guidance, batch_size=50
+            prompt=prompts,
+            seed=options.seed,
+            steps=options.steps,
+            sampler="ddim",
+            spacing="trailing",
+            guidance=options.guidance,
+            batch_size=50,
         )
         drawn = np.stack([np.asarray(image.convert("RGB")) for image in out.images])
         near = [captions[i] for i in nearest(features(drawn), training_NF)]
