@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import linear_regression
 
 NEAR = 0.15
 """How far an exponent may be from a whole number that it is told as."""
@@ -38,12 +39,15 @@ class Growth:
 
 @dataclass(frozen=True)
 class Law:
-    """Exponents of a power law y ~ x^e."""
+    """Exponents of a power law y ~ x^e; beside them the line y = fixed + each·x."""
 
     overall: float
     """By least squares over the logarithms of all sizes."""
     end: float
     """Between the two largest sizes, where a fixed part counts least."""
+    fixed: float
+    """By least squares over all sizes, as `each`."""
+    each: float
 
     @classmethod
     def of(cls, sizes: Sequence[int], costs: Sequence[float]) -> Law:
@@ -55,10 +59,33 @@ class Law:
         )
         *_, (x0, x1) = pairwise(x)
         *_, (y0, y1) = pairwise(y)
-        return cls(overall, (y1 - y0) / (x1 - x0))
+        line = linear_regression(sizes, costs)
+        return cls(overall, (y1 - y0) / (x1 - x0), line.intercept, line.slope)
+
+    @property
+    def is_line(self) -> bool:
+        """Whether a fixed part is so large that no power tells the law."""
+        return NEAR < self.end < 1 - NEAR and self.fixed > 0
 
     def __str__(self) -> str:
         return f"{in_words(self.end)} (exponent {self.end:.2f} at the end, {self.overall:.2f} over all)"
+
+    def of_seconds(self) -> str:
+        """The law of times, with the line where that is the law."""
+        if not self.is_line:
+            return str(self)
+        return (
+            f"is {self.fixed:.2g} s and {1000 * self.each:.2g} ms for each (exponent {self.end:.2f} at the end, "
+            f"{self.overall:.2f} over all)"
+        )
+
+    def in_short(self) -> str:
+        """For a panel, where n is what grows."""
+        if in_words(self.end) == LAWS[0]:
+            return "constant"
+        if self.is_line:
+            return f"{self.fixed:.2g} + {self.each:.2g} n"
+        return f"~ n^{self.end:.2g}"
 
 
 def in_words(exponent: float) -> str:
