@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,11 +123,12 @@ def test_what_lies_between_is_not_kept() -> None:
 
 
 def test_elsewhere_it_is_computed_plainly() -> None:
-    """Samples, autocast, frozen weights, no weights, a norm that somebody listens to."""
+    """Samples, autocast, frozen weights, no weights, a norm that somebody listens to, a module in its place."""
     x = torch.randn(2, 4, 3, 3, requires_grad=True)
     norm = nn.GroupNorm(2, 4)
     assert "ActivatedNorm" in type(activated(x, norm).grad_fn).__name__
-    others = [
+    others: list[Any] = [
+        nn.Sequential(nn.GroupNorm(2, 4)),
         nn.GroupNorm(2, 4).eval(),
         nn.GroupNorm(2, 4).requires_grad_(False),
         nn.GroupNorm(2, 4, affine=False),
