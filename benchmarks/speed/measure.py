@@ -74,7 +74,12 @@ def measured(case: Case, device: torch.device) -> list[Figures]:
 
 
 def _warmed_up(case: Case) -> float | None:
-    """The first call of every arm, in which networks are made ready and prompts remembered; the peer's operations."""
+    """The first call of every arm, in which networks are made ready and prompts remembered; the peer's operations.
+
+    A process remembers nothing of one before it.
+    """
+    if case.clock == "children":
+        return case.gflop
     with FlopCounterMode(display=False) if case.counts else nullcontext() as counter:
         case.peer.call()
     for arm in case.ours:

@@ -143,7 +143,10 @@ def test_the_time_of_children_is_that_of_processes() -> None:
     """Half a second of a child's, where this process sleeps; its memory is not this process's."""
     busy = "import time\nwhile time.process_time() < 0.5: pass"
 
+    started: list[str] = []
+
     def run(code: str) -> None:
+        started.append(code)
         subprocess.run([sys.executable, "-S", "-c", code], check=True)
 
     arms = Arm("busy", lambda: run(busy)), [Arm("idle", lambda: run("pass"))]
@@ -151,3 +154,4 @@ def test_the_time_of_children_is_that_of_processes() -> None:
     assert found["busy"].seconds >= 0.5
     assert found["idle"].seconds < 0.5
     assert found["busy"].peak_mib is None
+    assert len(started) == 2, "each process is new, so that none warms up"

@@ -9,6 +9,7 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,8 @@ ENTRANTS = tuple(
     for spacing in ("trailing", "karras", "log_snr_uniform")
 )
 """Of the solvers that ask once a step and the grids for which the bake-off found the least errors."""
+FIRST, STEEPEST = 5, 2.5
+"""Steps to begin with; and by how much an error falls with one more step, at most: 2.2 was the most of all these."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,22 @@ def _drawn(pipeline: Pipeline, start_BCHW: Tensor, **asked: Any) -> Tensor:
 
 
 def _fewest(draw: Callable[..., Tensor], goal: Tensor, most: float) -> Found:
-    """The first number of steps at which somebody is good enough, and who is best there."""
-    for steps in range(5, 51):
+    """The first number of steps at which somebody is good enough, and who is best there.
+
+    Who errs far too much is not tried with the next number, but with the first that could be enough.
+    """
+    due = dict.fromkeys(ENTRANTS, FIRST)
+    for steps in range(FIRST, 51):
         tried = [
             Found(sampler, spacing, steps, path_error(made, goal))
-            for sampler, spacing in ENTRANTS
+            for (sampler, spacing), first in due.items()
+            if first == steps
             for made in [draw(sampler=sampler, spacing=spacing, steps=steps)]
         ]
-        best = min(tried, key=lambda found: found.error)
-        if best.error <= most:
-            return best
+        if good := [found for found in tried if found.error <= most]:
+            return min(good, key=lambda found: found.error)
+        for found in tried:
+            due[found.sampler, found.spacing] = steps + math.ceil(math.log(found.error / most, STEEPEST))
     raise AssertionError("no solver is as good with as many steps")
 
 
