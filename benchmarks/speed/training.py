@@ -134,7 +134,7 @@ class Ours:
         network = ours_of(peer, device)
         self.precision: Precision = computed_in(asks, network)
         """What it computes in, which `auto` leaves to be found."""
-        by_winograd = self.precision == "fp32" and winograd_is_faster(device)
+        by_winograd = self.precision == "fp32" and winograd_is_faster(device, threads=torch.get_num_threads())
         convolutions = "winograd" if by_winograd else "direct"
         made = document(setting, precision=self.precision, compile=compiles, convolutions=convolutions)
         train = made.train
