@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from diffloom import Pipeline
+from diffloom.inference.snapshot import Snapshot
 from diffloom.process import Step
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -56,4 +58,24 @@ def test_a_stream_that_is_dropped_ends(small_model: Pipeline) -> None:
     assert isinstance(first, Step)
     del steps
     assert threading.active_count() == before
+    assert small_model._ready._users == 0
+
+
+def test_a_walk_may_end_while_the_next_is_made_ready(
+    small_model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the garbage collector ends one whose error somebody has kept: at any moment, in any thread."""
+    steps = small_model.stream(label=3, steps=5)
+    next(steps)
+    is_of = Snapshot.is_of
+
+    def collecting(self: Snapshot, network: nn.Module) -> bool:
+        steps.close()  # type: ignore[attr-defined]  # what a generator has
+        return is_of(self, network)
+
+    monkeypatch.setattr(Snapshot, "is_of", collecting)
+    next_walk = threading.Thread(target=lambda: small_model.sample(label=3, steps=1), daemon=True)
+    next_walk.start()
+    next_walk.join(60)
+    assert not next_walk.is_alive()
     assert small_model._ready._users == 0

@@ -67,7 +67,8 @@ class ReadyNetworks:
 
     _kept: tuple[Compute, Snapshot, ReadyNetwork] | None = None
     _users: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # entered again where, within it, the garbage collector ends a walk that somebody left
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __reduce__(self) -> tuple[type[ReadyNetworks], tuple[()]]:
         """A copy of it, and what is unpickled of it, begins anew: a model's copy has weights of its own."""
