@@ -34,6 +34,8 @@ class Figures:
     """Median on the clock that ratios are made of: the CPU time of the case's clock, all threads together; on CUDA the
     wall's."""
     wall_seconds: float
+    wall_ratio: float
+    """As `ratio`, by the wall's clock: threads that wait are no work, and somebody waits for them all the same."""
     gflop: float | None
     """Floating-point operations as the peer does them, in 10⁹; None where these are not what it costs."""
     difference: float | None
@@ -116,6 +118,7 @@ def _figures(
     by_round = turns[arm.name]
     own, theirs = list(by_round.values()), [turns[case.peer.name][number] for number in by_round]
     ratios = [seconds(a) / seconds(b) for a, b in zip(theirs, own, strict=True)]
+    by_wall = [a.wall_seconds / b.wall_seconds for a, b in zip(theirs, own, strict=True)]
     lower, _, upper = quantiles(ratios, n=4) if len(ratios) > 2 else (min(ratios), None, max(ratios))
     return Figures(
         arm=arm.name,
@@ -124,6 +127,7 @@ def _figures(
         rounds=len(own),
         seconds=median(seconds(turn) for turn in own),
         wall_seconds=median(turn.wall_seconds for turn in own),
+        wall_ratio=median(by_wall),
         gflop=gflop,
         difference=_difference(theirs[0].output, own[0].output),
         peak_mib=own[-1].peak_mib,

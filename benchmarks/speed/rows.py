@@ -19,7 +19,7 @@ from benchmarks.speed.measure import Figures
 
 from diffloom.training.replacement import replace_text
 
-FORM = 2
+FORM = 3
 """Of the file: to be raised where a field of `Figures` or `Goal` is renamed or goes, or one without a default comes. A
 file of another form is set aside."""
 Row = Mapping[str, Any]

@@ -17,7 +17,8 @@ HEAD = """# Speed and memory, beside diffusers
 `make bench` writes this page; `make bench WORK=train` measures one work anew, as which alone `decode_tiles` and
 `compiled_step` are measured on a CPU: they take long. Both sides run in one process on the same weights and inputs, and
 take turns. A ratio is the peer's time by ours in the same round, by the process's CPU time (all threads together; on
-CUDA by the wall's clock): its median, and its quartiles in brackets. The difference is the largest of the outputs, in
+CUDA by the wall's clock): its median, and its quartiles in brackets; beside it the median by the wall's clock, which is
+what somebody waits for, idle threads included. The difference is the largest of the outputs, in
 standard deviations of the peer's. Memory is the most beyond what there was before the call, weights left out. The share
 is that of the most that the same machine was measured to compute in the same type, counting the operations that
 diffusers does: work that is not done raises it.
@@ -30,6 +31,7 @@ for were set for processors that compute faster in bf16 than in float32; the pea
 COLUMNS = (
     "arm",
     "ratio",
+    "by the wall",
     "CPU time",
     "wall time",
     "difference",
@@ -96,6 +98,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row["arm"],
         f"{row['ratio']:.2f} ({lower:.2f}–{upper:.2f})",
+        f"{row['wall_ratio']:.2f}",
         duration(row["seconds"]),
         duration(row["wall_seconds"]),
         "" if row["difference"] is None else f"{row['difference']:.1e}",

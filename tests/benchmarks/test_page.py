@@ -24,6 +24,7 @@ def row(title: str, *held: tuple[Goal, float], work: str = "train", **found: Any
         "spread": [1.25, 1.75],
         "seconds": 0.5,
         "wall_seconds": 0.25,
+        "wall_ratio": 1.75,
         "difference": None,
         "peak_mib": None,
         "share": None,
@@ -49,10 +50,10 @@ def test_a_line_says_what_was_asked_found_and_holds() -> None:
         row("build", (Goal("build", "seconds", 0.3, beyond="torch alone"), 0.85)),
     ]
     assert lines(summary(rows, FAST)) == [
-        "| step | ≥ 1.12× (stretch 1.25×) | 1.5× (1.25–1.75) | yes, the stretch too |",
-        "| step, twice | ≥ 2× | 1.5× (1.25–1.75) | **no** |",
-        "| step, twice | memory ≤ 0.5× | memory 0.25× | yes |",
-        "| build | ≤ 0.3 s over torch alone | 0.85 s | **no** |",
+        "| step | ≥ 1.12× (stretch 1.25×) | 1.5× (1.25–1.75) | 1.75× | yes, the stretch too |",
+        "| step, twice | ≥ 2× | 1.5× (1.25–1.75) | 1.75× | **no** |",
+        "| step, twice | memory ≤ 0.5× | memory 0.25× |  | yes |",
+        "| build | ≤ 0.3 s over torch alone | 0.85 s |  | **no** |",
     ]
 
 
@@ -62,9 +63,9 @@ def test_equal_goals_are_one_line_that_counts_those_who_hold() -> None:
         row(f"{name}: a step", (goal, found)) for name, found in (("a", 9), ("b", 2), ("c", 11), ("d", 7))
     ]
     assert lines(summary(some, FAST)) == [
-        "| arithmetic | ≥ 8× | 2× to 11×, median 8× | **for 2 of 4** |",
+        "| arithmetic | ≥ 8× | 2× to 11×, median 8× |  | **for 2 of 4** |",
     ]
-    assert lines(summary(some[::2], FAST)) == ["| arithmetic | ≥ 8× | 9× to 11×, median 10× | yes |"]
+    assert lines(summary(some[::2], FAST)) == ["| arithmetic | ≥ 8× | 9× to 11×, median 10× |  | yes |"]
 
 
 def test_what_is_missed_names_the_least_that_was_measured() -> None:
@@ -75,8 +76,8 @@ def test_what_is_missed_names_the_least_that_was_measured() -> None:
         *(row(f"{found}", (many, found), least=[floor]) for found, floor in ((9, 20), (2, 5), (6, 12))),
     ]
     assert lines(summary(rows, FAST)) == [
-        "| build | ≤ 0.3 s over torch alone | 0.5 s | **no**; the numbers alone: 0.25 s |",
-        "| arithmetic | ≥ 8× | 2× to 9×, median 6× | **for 1 of 3**; its passes alone: for 2 of 3, median 12× |",
+        "| build | ≤ 0.3 s over torch alone | 0.5 s |  | **no**; the numbers alone: 0.25 s |",
+        "| arithmetic | ≥ 8× | 2× to 9×, median 6× |  | **for 1 of 3**; its passes alone: for 2 of 3, median 12× |",
     ]
     held = [row("build", (built, 0.2), least=[0.25])]
     assert "numbers alone" not in summary(held, FAST)
@@ -142,5 +143,5 @@ def test_the_page_begins_with_what_was_asked_for(tmp_path: Path) -> None:
     ]
     assert places == sorted(places)
     assert text.count("A step**") == 1, "arms of one title stand together"
-    assert "| own | 1.50 (1.25–1.75) | 500 ms | 250 ms |  |  |  | ≥ 1× |" in text
+    assert "| own | 1.50 (1.25–1.75) | 1.75 | 500 ms | 250 ms |  |  |  | ≥ 1× |" in text
     assert "| a step | own | `conv` 75%, `norm` 12% |" in text
