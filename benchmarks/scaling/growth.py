@@ -63,12 +63,18 @@ class Law:
         return cls(overall, (y1 - y0) / (x1 - x0), line.intercept, line.slope)
 
     @property
+    def telling(self) -> float:
+        """The exponent that is the law: at the end, but nothing costs less for being more, so that one which falls there
+        is chance, and tells less than all sizes do."""
+        return self.end if self.end > -NEAR else self.overall
+
+    @property
     def is_line(self) -> bool:
         """Whether a fixed part is so large that no power tells the law."""
         return NEAR < self.end < 1 - NEAR and self.fixed > 0
 
     def __str__(self) -> str:
-        return f"{in_words(self.end)} (exponent {self.end:.2f} at the end, {self.overall:.2f} over all)"
+        return f"{in_words(self.telling)} (exponent {self.end:.2f} at the end, {self.overall:.2f} over all)"
 
     def of_seconds(self) -> str:
         """The law of times, with the line where that is the law."""
@@ -81,11 +87,11 @@ class Law:
 
     def in_short(self) -> str:
         """For a panel, where n is what grows."""
-        if in_words(self.end) == LAWS[0]:
+        if in_words(self.telling) == LAWS[0]:
             return "constant"
         if self.is_line:
             return f"{self.fixed:.2g} + {self.each:.2g} n"
-        return f"~ n^{self.end:.2g}"
+        return f"~ n^{self.telling:.2g}"
 
 
 def in_words(exponent: float) -> str:

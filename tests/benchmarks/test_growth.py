@@ -36,6 +36,13 @@ def test_where_a_fixed_part_is_most_the_law_is_a_line() -> None:
     assert law.in_short() == "0.28 + 0.0016 n"
 
 
+def test_what_falls_at_the_end_by_chance_does_not_grow() -> None:
+    law = Law.of(SIZES, [8.0, 12.0, 10.0, 8.0])
+    assert law.end == pytest.approx(-0.16, abs=0.01)
+    assert str(law).startswith("does not grow (exponent -0.16 at the end")
+    assert law.in_short() == "constant"
+
+
 def test_page_and_plot_have_law_and_reason(tmp_path: Path) -> None:
     costs = [(size, Cost(0.28 + 0.0016 * size, 35.0)) for size in SIZES]
     found = [
