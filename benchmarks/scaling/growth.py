@@ -64,8 +64,8 @@ class Law:
 
     @property
     def telling(self) -> float:
-        """The exponent that is the law: at the end, but nothing costs less for being more, so that one which falls there
-        is chance, and tells less than all sizes do."""
+        """The exponent that is the law: at the end, but nothing costs less for being more, so that one which falls
+        there is chance, and tells less than all sizes do."""
         return self.end if self.end > -NEAR else self.overall
 
     @property
