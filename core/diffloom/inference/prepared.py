@@ -60,15 +60,9 @@ def prepared(network: nn.Module, compute: Compute, *, backend: Backend = "induct
     memo |= {id(shared): shared for part in network.modules() for shared in _shared(part)}
     try:
         ready = copy.deepcopy(network, memo).eval().requires_grad_(False)
-    except (
-        RuntimeError,
-        TypeError,
-        NotImplementedError,
-    ) as error:  # of an author's own attributes: locks, files
-        if any(
-            weight.dtype != memo[id(weight)].dtype or weight.device != memo[id(weight)].device
-            for weight in network.parameters()
-        ):
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # of an author's locks, files, …
+        converted = [(weight, memo[id(weight)]) for weight in network.parameters()]
+        if any((old.dtype, old.device) != (new.dtype, new.device) for old, new in converted):
             raise DiffloomError(
                 f"sampling: {type(network).__name__} cannot be copied ({error}), so that it draws only in its own "
                 "type, where it is: take precision: auto and no offload, or give it a __deepcopy__"
