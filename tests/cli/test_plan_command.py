@@ -147,7 +147,7 @@ def test_mistakes_are_told_with_their_place(invoke: Invoke, words: tuple[str, ..
 @pytest.fixture
 def fast_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that computes twice as fast in bf16, for networks of any size."""
-    monkeypatch.setattr(compute, "gains", lambda device: Gains(convolution=2.0, product=2.0))
+    monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(convolution=2.0, product=2.0))
     monkeypatch.setattr(compute, "LARGE", 1)
 
 

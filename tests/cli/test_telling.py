@@ -87,7 +87,7 @@ def test_offload_on_a_cpu(sampled: Callable[..., list[str]]) -> None:
 
 
 def test_what_auto_is(sampled: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "gains", lambda device: Gains(convolution=2.0, product=2.0))
+    monkeypatch.setattr(compute, "gains", lambda device, threads: Gains(convolution=2.0, product=2.0))
     monkeypatch.setattr(compute, "LARGE", 1)
     assert sampled() == ["sampling.precision: auto is bf16 for this network on this device; fp32 is exact"]
     assert sampled("--precision", "bf16") == []
