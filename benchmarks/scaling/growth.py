@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import linear_regression
+from statistics import linear_regression, mean
 
 NEAR = 0.15
 """How far an exponent may be from a whole number that it is told as."""
@@ -48,6 +48,8 @@ class Law:
     fixed: float
     """By least squares over all sizes, as `each`."""
     each: float
+    rise: float
+    """Of that line over all sizes, as a share of the mean cost."""
 
     @classmethod
     def of(cls, sizes: Sequence[int], costs: Sequence[float]) -> Law:
@@ -60,21 +62,22 @@ class Law:
         *_, (x0, x1) = pairwise(x)
         *_, (y0, y1) = pairwise(y)
         line = linear_regression(sizes, costs)
-        return cls(overall, (y1 - y0) / (x1 - x0), line.intercept, line.slope)
-
-    @property
-    def telling(self) -> float:
-        """The exponent that is the law: at the end, but nothing costs less for being more, so that one which falls
-        there is chance, and tells less than all sizes do."""
-        return self.end if self.end > -NEAR else self.overall
+        rise = line.slope * (sizes[-1] - sizes[0]) / mean(costs)
+        return cls(overall, (y1 - y0) / (x1 - x0), line.intercept, line.slope, rise)
 
     @property
     def is_line(self) -> bool:
         """Whether a fixed part is so large that no power tells the law."""
-        return NEAR < self.end < 1 - NEAR and self.fixed > 0
+        return NEAR < self.end < 1 - NEAR and self.fixed > 0 and not self.is_flat
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it does not grow, whatever the last two sizes happened to cost; nothing costs less for being more."""
+        return self.rise <= NEAR
 
     def __str__(self) -> str:
-        return f"{in_words(self.telling)} (exponent {self.end:.2f} at the end, {self.overall:.2f} over all)"
+        words = LAWS[0] if self.is_flat else in_words(self.end)
+        return f"{words} (exponent {self.end:.2f} at the end, {self.overall:.2f} over all)"
 
     def of_seconds(self) -> str:
         """The law of times, with the line where that is the law."""
@@ -87,11 +90,11 @@ class Law:
 
     def in_short(self) -> str:
         """For a panel, where n is what grows."""
-        if in_words(self.telling) == LAWS[0]:
+        if self.is_flat or in_words(self.end) == LAWS[0]:
             return "constant"
         if self.is_line:
             return f"{self.fixed:.2g} + {self.each:.2g} n"
-        return f"~ n^{self.telling:.2g}"
+        return f"~ n^{self.end:.2g}"
 
 
 def in_words(exponent: float) -> str:

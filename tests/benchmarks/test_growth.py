@@ -36,10 +36,13 @@ def test_where_a_fixed_part_is_most_the_law_is_a_line() -> None:
     assert law.in_short() == "0.28 + 0.0016 n"
 
 
-def test_what_falls_at_the_end_by_chance_does_not_grow() -> None:
-    law = Law.of(SIZES, [8.0, 12.0, 10.0, 8.0])
-    assert law.end == pytest.approx(-0.16, abs=0.01)
-    assert str(law).startswith("does not grow (exponent -0.16 at the end")
+@pytest.mark.parametrize(("costs", "end"), [([8, 12, 10, 8], -0.16), ([9, 12, 8, 10], 0.16)])
+def test_what_scatters_does_not_grow(costs: list[float], end: float) -> None:
+    """Whatever the last two happened to be."""
+    law = Law.of(SIZES, costs)
+    assert law.end == pytest.approx(end, abs=0.01)
+    assert str(law).startswith(f"does not grow (exponent {end:.2f} at the end")
+    assert law.of_seconds() == str(law)
     assert law.in_short() == "constant"
 
 
