@@ -18,6 +18,7 @@ from diffloom.condition import Condition
 from diffloom.inference import Compute, ReadyNetwork, WalkNetwork
 from diffloom.inference import walk as walk_module
 from diffloom.kinds import Caching, Network, Remembering
+from diffloom.nn import in_shares
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +157,15 @@ def test_threads_draw_what_one_draws(
 ) -> None:
     """No row knows of another: to float32's rounding, of which sums over other blocks make some."""
     monkeypatch.setattr(walk_module, "WORTHWHILE", 0)
+    divided: list[int] = []
+
+    def noted(work: Any, items: Sequence[Any]) -> None:
+        divided.append(len(items))
+        in_shares(work, items)
+
+    monkeypatch.setattr(walk_module, "in_shares", noted)
     found = small_model.sample(steps=6, seed=1, **asked).tensor
+    assert set(divided) == {2}  # or nothing was compared
     torch.set_num_threads(1)
     wanted = small_model.sample(steps=6, seed=1, **asked).tensor
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)

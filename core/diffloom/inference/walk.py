@@ -60,8 +60,9 @@ class WalkNetwork:
             and not is_observed(ready.module)
         )
         self._work_of_a_row = pixels * sum(weight.numel() for weight in ready.module.parameters())
-        self._shares: dict[int, tuple[Condition, list[_Share]]] = {}
-        """By the identity of the condition, which is kept so that no other can have it."""
+        self._shares: dict[int, tuple[Condition, bool, list[_Share]]] = {}
+        """By the identity of the condition, which is kept so that no other can have it: whether it has rows of its own,
+        and its shares."""
 
     def prepare(self, condition: Condition) -> Condition:
         """The condition to call with from now on.
@@ -69,8 +70,9 @@ class WalkNetwork:
         Raises ConfigError where the network has nothing to leave out.
         """
         asked = replace(condition)  # the same condition, prepared twice, is remembered twice
-        parts = [condition] if condition.rows is None else condition.divided(self._count(condition.rows))
-        self._shares[id(asked)] = (asked, [self._share(part) for part in parts])
+        rows = condition.rows
+        parts = [condition] if rows is None else condition.divided(self._count(rows))
+        self._shares[id(asked)] = (asked, rows is not None, [self._share(part) for part in parts])
         return asked
 
     def _share(self, part: Condition) -> _Share:
@@ -112,8 +114,8 @@ class WalkNetwork:
 
     def _known(self, condition: Condition, rows: int) -> list[_Share]:
         """The condition's shares for so many rows: where it has none of its own, as many as they are divided in."""
-        _, known = self._shares[id(condition)]
-        if condition.rows is not None:
+        _, has_rows, known = self._shares[id(condition)]
+        if has_rows:
             return known
         count = self._count(rows)
         known += [_Share(known[0].condition, self._remembering()) for _ in range(count - len(known))]
