@@ -18,8 +18,8 @@ class Backbone(Weighted, Component):
 
     The module is called as `module(x_BCHW, t_B, condition)`: t_B is float32 in the schedule's own times, `condition` a
     `diffloom.condition.Condition`. It takes C channels, or 2·C when `self_conditioning` is on: x_t, then the last
-    prediction of x₀, zeros at first. It returns C channels, or 2·C when `learn_variance` is on. Threads
-    call it at the same time, each with some of a batch's rows, so that no call keeps notes in the module.
+    prediction of x₀, zeros at first. It returns C channels, or 2·C when `learn_variance` is on. Threads call
+    it at the same time, each with some of a batch's rows, so that no call keeps notes in the module.
 
     A module may have a method `prepare(condition, *, times=()) -> Condition`, which is called once before a walk over
     these times and gives the same condition with its `memory` filled: what the network computes of it and of the times
