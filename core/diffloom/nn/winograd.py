@@ -138,7 +138,14 @@ def windows(
     batch, given, width, inner = x_BHWI.shape
     height = given - 2 + 2 * edge
     pictures, rows = _band(batch, height // 2, row_bytes=width // 2 * square_bytes)
-    padded_nh2wI = x_BHWI.new_zeros(pictures, height + 2, 2, width // 2 + 1, inner)
+    padded_nh2wI = x_BHWI.new_empty(pictures, height + 2, 2, width // 2 + 1, inner)
+    for border in (
+        padded_nh2wI[:, :edge],
+        padded_nh2wI[:, edge + given :],
+        padded_nh2wI[:, :, 0, 0],
+        padded_nh2wI[:, :, 1, -1],
+    ):
+        border.zero_()
     for first in range(0, batch, pictures):
         some = slice(first, first + pictures)
         padded_nh2wI = padded_nh2wI[: len(x_BHWI[some])]
