@@ -1,8 +1,7 @@
 """Attention on a CPU, so many queries at once that their scores stay in the cache.
 
-torch's kernel for the CPU multiplies small blocks, in which heads of width 8 cost as much as heads of 16, and
-takes the last M mod 16 keys of a softmax one by one. Here a block is two products that a BLAS library is good at
-with an exponential between them, in buffers that every block uses again.
+torch's kernel for the CPU multiplies small blocks, in which heads of width 8 cost as much as heads of 16. Here a block
+is two products that a BLAS library is good at with an exponential between them, in buffers that every block uses again.
 
 Legend: B batch, N heads, L queries, M keys, D head width, S sums of exponentials.
 """
@@ -15,50 +14,24 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from diffloom.nn import in_shares, shares, torch_attention
+from diffloom.nn import in_shares, torch_attention
 from diffloom_attention.blocks import Blocks
-from diffloom_attention.narrow_blocks import NarrowBlocks
-
-SCORES = 2**18
-"""Of one block, for each thread that computes it: 1 MiB in float32, which a core's second cache holds beside the
-block's operands.
-"""
-APART = 2**22
-"""Scores in all, from which threads compute blocks apart rather than each block together: two milliseconds' work."""
 
 logger = logging.getLogger("diffloom")
 
 
 def blocked_attention(
-    q_BNLD: Tensor,
-    k_BNMD: Tensor,
-    v_BNMD: Tensor,
-    *,
-    mask_BNLM: Tensor | None = None,
-    keys_first: bool = False,
+    q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, *, mask_BNLM: Tensor | None = None
 ) -> Tensor:
     """softmax(q·kᵀ / √D)·v without gradients, in float32 where the operands are halves.
 
-    `keys_first` lays the scores of one key side by side rather than those of one query, which suits narrow heads; the
-    result is the same to rounding. No maximum is taken off the scores before their exponentials: where these leave the
-    range in which that makes no difference, torch's kernel computes the picture. Pictures do not depend on each other.
+    No maximum is taken off the scores before their exponentials: where these leave the range in which that makes no
+    difference, torch's kernel computes the picture. Pictures do not depend on each other.
     """
-    batch, heads, queries, _ = q_BNLD.shape
     dtype = torch.promote_types(q_BNLD.dtype, torch.float32)
     q, k, v = (operand.detach().to(dtype) for operand in (q_BNLD, k_BNMD, v_BNMD))
-    apart = shares() > 1 and batch * heads * queries * k.shape[2] >= APART
-    blocks = (NarrowBlocks if keys_first else Blocks)(
-        q,
-        k,
-        v,
-        mask_BNLM=mask_BNLM,
-        scores=SCORES if apart else SCORES * torch.get_num_threads(),
-        dtype=q_BNLD.dtype,
-    )
-    if apart:
-        in_shares(blocks.compute, blocks.places())
-    else:
-        blocks.compute(blocks.places())
+    blocks = Blocks(q, k, v, mask_BNLM=mask_BNLM, dtype=q_BNLD.dtype)
+    in_shares(blocks.compute, blocks.places())
     out_BNLD, total_BS = blocks.result()
     for row in _inexact(total_BS, v):
         _tell_of_large_scores()

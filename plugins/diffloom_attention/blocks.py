@@ -1,6 +1,11 @@
-"""The blocks of an attention, each of some heads and some queries of one picture.
+"""The blocks of an attention of narrow heads, the scores of one key side by side.
 
-Legend: B batch, N heads, L queries, M keys, D head width; of one block, H heads and Q queries.
+For a head of width 8 a block's products cost little more than to read and write its scores, and what is around them
+counts: so operands are laid out once for all blocks of the same heads, the last row of the values is ones, whose
+product is the sum of the exponentials, and results are divided by theirs at once.
+
+Legend: B batch, N heads, L queries, M keys, D head width, C = D + 1; of one block, H heads and Q queries; P its place
+among the blocks of the same heads.
 """
 
 from __future__ import annotations
@@ -13,20 +18,23 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from diffloom_attention.buffer import Buffer
 
-QUERIES = 256
-"""Of one block at most: for few keys, more do not help, and push the results out of the cache."""
+SCORES = 2**18
+"""Of one block: 1 MiB in float32, which a core's second cache holds beside the block's operands."""
+QUERIES = 128
+"""Of one block at most. Of 64 to 1024, 128 were fastest among 1024 keys and among 77, by a few percent."""
 
 buffer = Buffer()
 
 Place: TypeAlias = tuple[int, int, int]
-"""Of a block: its picture, its first head, its first query."""
+"""Of a block: its picture, its first head, its part of the queries."""
 
 
 class Blocks:
-    """One call's operands and results; the scores of one query lie side by side. No gradients."""
+    """One call's operands and results. No gradients."""
 
     def __init__(
         self,
@@ -35,66 +43,77 @@ class Blocks:
         v_BNMD: Tensor,
         *,
         mask_BNLM: Tensor | None,
-        scores: int,
         dtype: torch.dtype,
     ) -> None:
-        """`scores` of one block at most; `mask_BNLM` broadcasts; `dtype` is the result's."""
-        batch, heads, queries, width = q_BNLD.shape
-        self.q_BNLD, self.k_BNMD, self.v_BNMD = q_BNLD, k_BNMD, v_BNMD
-        shape = (batch, heads, queries, k_BNMD.shape[2])
-        self.bias_BNLM = None if mask_BNLM is None else bias_of(mask_BNLM, q_BNLD.dtype).expand(shape)
-        # as the next projection reads it
-        out_BLND = q_BNLD.new_empty((batch, queries, heads, width), dtype=dtype)
-        self.out_BNLD = out_BLND.transpose(1, 2)
-        self.total_BNL = q_BNLD.new_empty(batch, heads, queries)
-        self.size = block_size(heads, queries, shape[3], scores=scores, most_queries=QUERIES)
+        """`mask_BNLM` broadcasts; `dtype` is the result's."""
+        batch, heads, self.queries, width = q_BNLD.shape
+        keys = k_BNMD.shape[2]
+        self.size = _, Q = block_size(heads, self.queries, keys)
+        parts = math.ceil(self.queries / Q)
+        missing = parts * Q - self.queries  # the last blocks are filled up, and their last results left out
+        if missing:
+            q_BNLD = pad(q_BNLD, (0, 0, 0, missing))
+        self.q_BNPQD = q_BNLD.reshape(batch, heads, parts, Q, width)
+        self.k_BNMD, self.v_BNMD = k_BNMD, v_BNMD
+        self.bias_BNPQM = None
+        if mask_BNLM is not None:
+            if mask_BNLM.shape[2] > 1:
+                mask_BNLM = pad(mask_BNLM, (0, 0, 0, missing), value=True)
+            bias_BNLM = q_BNLD.new_zeros(mask_BNLM.shape).masked_fill_(~mask_BNLM, -torch.inf)
+            self.bias_BNPQM = bias_BNLM.expand(batch, heads, parts * Q, keys).view(
+                batch, heads, parts, Q, keys
+            )
+        self.out_BPQND = q_BNLD.new_empty((batch, parts, Q, heads, width), dtype=dtype)
+        self.total_BPNQ = q_BNLD.new_empty(batch, parts, heads, Q)
 
     def places(self) -> list[Place]:
         """All blocks, those that read the same keys one after another."""
-        batch, heads, queries, _ = self.q_BNLD.shape
-        H, Q = self.size
-        return [(b, n, at) for b in range(batch) for n in range(0, heads, H) for at in range(0, queries, Q)]
+        batch, heads, parts = self.q_BNPQD.shape[:3]
+        return [
+            (b, n, part) for b in range(batch) for n in range(0, heads, self.size[0]) for part in range(parts)
+        ]
 
     def compute(self, places: Sequence[Place]) -> None:
-        """These blocks."""
-        (H, Q), keys, width = self.size, self.k_BNMD.shape[2], self.q_BNLD.shape[3]
-        kept = buffer(H * Q * (keys + width), self.q_BNLD.dtype)
-        scores, mixed = kept[: H * Q * keys], kept[H * Q * keys :]
-        scale = 1 / math.sqrt(width)
+        """These blocks, which follow one another."""
         for (b, n), same in groupby(places, itemgetter(0, 1)):
-            some = (b, slice(n, n + H))
-            q_HLD, k_HMD, v_HMD, out_HLD, total_HL = (
-                x[some] for x in (self.q_BNLD, self.k_BNMD, self.v_BNMD, self.out_BNLD, self.total_BNL)
-            )
-            bias_HLM = None if self.bias_BNLM is None else self.bias_BNLM[some]
-            for _, _, at in same:
-                q_HQD, total_HQ = q_HLD[:, at : at + Q], total_HL[:, at : at + Q]
-                h, queries = total_HQ.shape
-                s_HQM = scores[: h * queries * keys].view(h, queries, keys)
-                x_HQD = mixed[: h * queries * width].view(h, queries, width)
-                if bias_HLM is None:
-                    # What was there counts for nothing, NaN or not.
-                    torch.baddbmm(s_HQM, q_HQD, k_HMD.mT, beta=0, alpha=scale, out=s_HQM)
-                else:
-                    torch.baddbmm(bias_HLM[:, at : at + Q], q_HQD, k_HMD.mT, alpha=scale, out=s_HQM)
-                s_HQM.exp_()
-                torch.sum(s_HQM, 2, out=total_HQ)
-                torch.bmm(s_HQM, v_HMD, out=x_HQD)
-                torch.div(x_HQD, total_HQ.unsqueeze(2), out=out_HLD[:, at : at + Q])
+            parts = [part for _, _, part in same]
+            self._compute(b, slice(n, n + self.size[0]), slice(parts[0], parts[-1] + 1))
+
+    def _compute(self, b: int, some: slice, parts: slice) -> None:
+        """Those of some heads of a picture, for some parts of its queries."""
+        q_PHDQ = self.q_BNPQD[b, some, parts].permute(1, 0, 3, 2)
+        k_HMD = self.k_BNMD[b, some].contiguous()
+        (H, M, D), (P, Q) = k_HMD.shape, q_PHDQ.shape[::3]
+        shapes = ((H, M, Q), (H, D + 1, M), (P, H, D, Q), (P, H, D + 1, Q))
+        sizes = [math.prod(shape) for shape in shapes]
+        kept = torch.split(buffer(sum(sizes), k_HMD.dtype), sizes)
+        s_HMQ, v_HCM, scaled_PHDQ, mixed_PHCQ = (x.view(shape) for x, shape in zip(kept, shapes, strict=True))
+        v_HCM[:, :-1] = self.v_BNMD[b, some].mT
+        v_HCM[:, -1] = 1
+        torch.mul(q_PHDQ, 1 / math.sqrt(D), out=scaled_PHDQ)
+        for place in range(P):
+            if self.bias_BNPQM is None:
+                torch.bmm(k_HMD, scaled_PHDQ[place], out=s_HMQ)
+            else:
+                bias_HMQ = self.bias_BNPQM[b, some, parts][:, place].mT
+                torch.baddbmm(bias_HMQ, k_HMD, scaled_PHDQ[place], out=s_HMQ)
+            s_HMQ.exp_()
+            torch.bmm(v_HCM, s_HMQ, out=mixed_PHCQ[place])
+        mixed_PHDQ, total_PH1Q = mixed_PHCQ[:, :, :-1], mixed_PHCQ[:, :, -1:]
+        mixed_PHDQ.div_(total_PH1Q)  # before they are laid out anew: where both are read in order
+        self.out_BPQND[b, parts, :, some] = mixed_PHDQ.permute(0, 3, 1, 2)
+        self.total_BPNQ[b, parts, some] = total_PH1Q.squeeze(2)
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """After all are computed: (B, N, L, D), and the sums of the exponentials of every picture."""
-        return self.out_BNLD, self.total_BNL.flatten(1)
+        """After all are computed: (B, N, L, D), in memory as the next projection reads it, and every picture's sums of
+        exponentials."""
+        out_BLND = self.out_BPQND.flatten(1, 2)[:, : self.queries].contiguous()
+        return out_BLND.transpose(1, 2), self.total_BPNQ.flatten(1)
 
 
-def block_size(heads: int, queries: int, keys: int, *, scores: int, most_queries: int) -> tuple[int, int]:
+def block_size(heads: int, queries: int, keys: int) -> tuple[int, int]:
     """H and Q: about as many queries in each block, a multiple of 16."""
-    most = max(16, min(most_queries, scores // keys) // 16 * 16)
+    most = max(16, min(QUERIES, SCORES // keys) // 16 * 16)
     parts = math.ceil(queries / most)
     Q = min(queries, math.ceil(queries / parts / 16) * 16)
-    return max(1, min(heads, scores // (Q * keys))), Q
-
-
-def bias_of(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What to add to scores: nothing where the mask is true, else -∞."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+    return max(1, min(heads, SCORES // (Q * keys))), Q

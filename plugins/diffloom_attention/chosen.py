@@ -7,7 +7,8 @@ from torch import Tensor
 
 from diffloom.nn import torch_attention
 from diffloom_attention.blocked import blocked_attention
-from diffloom_attention.rules import rule_of
+from diffloom_attention.padded import padded_attention
+from diffloom_attention.rules import blocks_pay, filling_pays
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -15,42 +16,44 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 def chosen_attention(
     q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, *, mask_BNLM: Tensor | None = None
 ) -> Tensor:
-    """Blocks that stay in the cache on a CPU where a rule says so and nobody wants gradients; else torch's kernel."""
+    """On a CPU what a rule says: blocks that stay in the cache, where nobody wants gradients, or torch's kernel among
+    keys that are filled up. Else torch's kernel."""
     operands = (q_BNLD, k_BNMD, v_BNMD)
-    if (
-        q_BNLD.device.type == "cpu"
-        and q_BNLD.dtype in DTYPES
-        and (rule := rule_of(q_BNLD.shape, k_BNMD.shape)) is not None
-        and not (torch.is_grad_enabled() and any(operand.requires_grad for operand in operands))
-    ):
-        if torch.compiler.is_compiling():
-            out_BNLD: Tensor = opaque_attention(*operands, mask_BNLM, rule.keys_first)
-            return out_BNLD
-        if all(
-            type(operand) is Tensor for operand in operands
-        ):  # and none that only pretends to have numbers
-            return blocked_attention(*operands, mask_BNLM=mask_BNLM, keys_first=rule.keys_first)
+    if q_BNLD.device.type == "cpu" and q_BNLD.dtype in DTYPES:
+        if blocks_pay(q_BNLD.shape, k_BNMD.shape, is_alone=_is_alone()) and not (
+            torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
+        ):
+            if torch.compiler.is_compiling():
+                out_BNLD: Tensor = opaque_attention(*operands, mask_BNLM)
+                return out_BNLD
+            if all(
+                type(operand) is Tensor for operand in operands
+            ):  # and none that only pretends to have numbers
+                return blocked_attention(*operands, mask_BNLM=mask_BNLM)
+        if filling_pays(q_BNLD.shape, k_BNMD.shape):
+            return padded_attention(*operands, mask_BNLM=mask_BNLM)
     return torch_attention(*operands, mask_BNLM=mask_BNLM)
 
 
-def _as_one_operation(
-    q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None, keys_first: bool
-) -> Tensor:
+def _is_alone() -> bool:
+    """Whether torch computes with one thread. A graph cannot ask, and what is compiled has all threads: no shares."""
+    return not torch.compiler.is_compiling() and torch.get_num_threads() == 1
+
+
+def _as_one_operation(q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None) -> Tensor:
     """`blocked_attention` as one operation for torch.compile, which would otherwise unroll its blocks."""
-    return blocked_attention(q_BNLD, k_BNMD, v_BNMD, mask_BNLM=mask_BNLM, keys_first=keys_first)
+    return blocked_attention(q_BNLD, k_BNMD, v_BNMD, mask_BNLM=mask_BNLM)
 
 
 # Its schema is written out because `custom_op` looks through all imported modules for the place where it was called.
 torch.library.define(
     "diffloom::blocked_attention",
-    "(Tensor q_BNLD, Tensor k_BNMD, Tensor v_BNMD, Tensor? mask_BNLM, bool keys_first) -> Tensor",
+    "(Tensor q_BNLD, Tensor k_BNMD, Tensor v_BNMD, Tensor? mask_BNLM) -> Tensor",
 )
 torch.library.impl("diffloom::blocked_attention", "CompositeExplicitAutograd", _as_one_operation)
 opaque_attention = torch.ops.diffloom.blocked_attention.default
 
 
 @torch.library.impl("diffloom::blocked_attention", "Meta")
-def _form_of(
-    q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None, keys_first: bool
-) -> Tensor:
+def _form_of(q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None) -> Tensor:
     return q_BNLD.new_empty(q_BNLD.transpose(1, 2).shape).transpose(1, 2)

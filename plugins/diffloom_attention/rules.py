@@ -1,39 +1,43 @@
-"""When blocks are faster than torch's kernel on a CPU. Legend: B batch, N heads, L queries, M keys, D head width."""
+"""When another way is faster than torch's kernel on a CPU. Legend: B batch, N heads, L queries, M keys, D head width.
+
+Both rules look at one picture, which is then computed the same way alone and in a batch.
+
+Source: `python -m benchmarks.speed attention`, float32 on two cores of an Intel Xeon (Sapphire Rapids), torch 2.13; how
+much faster than torch's kernel, by the clock that shows less of it, the process's or the wall's.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Size
 
+from diffloom_attention.padded import VECTOR
 
-@dataclass(frozen=True)
-class Rule:
-    """Heads at most so wide, looking at most at so many keys: how their blocks lie."""
-
-    widest: int
-    most_keys: int
-    keys_first: bool
-
-
-RULES = (
-    Rule(widest=8, most_keys=2**62, keys_first=True),
-    Rule(widest=160, most_keys=128, keys_first=False),
-)
-"""In this order; where none fits, torch's kernel is as fast or faster.
-
-Source: `python -m benchmarks.speed attention`, one thread of an Intel Xeon (Sapphire Rapids), torch 2.13, float32. How
-much faster than torch's kernel blocks are: at width 8, 1024 queries and keys, 1.5, but 1.05 at width 16 and 0.8 there
-among 256 keys; for 1024 queries and 77 keys 2.4 at width 8, 1.6 at 40, 1.4 at 64, 1.15 at 160.
-"""
-LEAST_SCORES = 2**15
-"""Of one picture: below, what the steps of a block cost by themselves is no longer small beside what they compute."""
+FEW_KEYS = 160
+"""Keys to fill up. 1024 queries of width 40 gain 1.55 among 77 keys, 1.2 among 154 (two prompts' chunks), less than 1.1
+from 231 on, and lose among 1000. With gradients, 1.2 to 1.4 among 77."""
+LEAST_REST = 6
+"""Keys more than a multiple of `VECTOR`. 70 keys gain 1.3, 68 1.05; 66 lose."""
+LEAST_FILLED = 2**16
+"""Scores: below, copying the keys may cost what is gained. 8 heads of 256 queries among 77 keys gain 1.9 at width 16
+and 1.1 at 160; of 64 queries 1.35 and 0.85."""
+NARROW = 8
+"""Widest heads to compute in blocks. 1024 queries and keys gain 1.4 at width 8, and 1.05 at 16."""
+LEAST_IN_BLOCKS = 2**20
+"""Scores, for a single thread. 8 narrow heads of 256 queries and keys gain 1.05, of 384 1.2, of 2048 1.5."""
+LEAST_IN_SHARES = 2**23
+"""The same for several threads, which are handed the blocks. 8 narrow heads of 512 queries and keys lose, of 1024 gain
+1.15."""
 
 
-def rule_of(q_BNLD: Size, k_BNMD: Size) -> Rule | None:
-    """The rule of operands of these shapes; None where torch's kernel shall compute."""
+def blocks_pay(q_BNLD: Size, k_BNMD: Size, *, is_alone: bool) -> bool:
+    """Whether `blocked_attention` is faster, by a thread that is alone or by several: for narrow heads."""
     _, heads, queries, width = q_BNLD
+    least = LEAST_IN_BLOCKS if is_alone else LEAST_IN_SHARES
+    return width <= NARROW and heads * queries * k_BNMD[2] >= least
+
+
+def filling_pays(q_BNLD: Size, k_BNMD: Size) -> bool:
+    """Whether `padded_attention` is faster, with any number of threads: among few keys, a prompt's 77 tokens."""
+    _, heads, queries, _ = q_BNLD
     keys = k_BNMD[2]
-    if heads * queries * keys < LEAST_SCORES:
-        return None
-    return next((rule for rule in RULES if width <= rule.widest and keys <= rule.most_keys), None)
+    return keys <= FEW_KEYS and keys % VECTOR >= LEAST_REST and heads * queries * keys >= LEAST_FILLED

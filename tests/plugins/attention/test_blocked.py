@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from diffloom.nn import torch_attention
-from diffloom_attention import blocked, blocks, narrow_blocks
+from diffloom.nn.shares import alone
+from diffloom_attention import blocked, blocks
 from diffloom_attention.blocked import blocked_attention
 from diffloom_attention.buffer import Buffer
-
-ORDERS = (False, True)
 
 
 def operands(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -44,12 +43,11 @@ def written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> 
     ),
     masked=st.sampled_from([(), (0,), (1,), (2,), (0, 1, 2), (1, 2)]) | st.none(),
     budget=st.integers(1, 2000),
-    keys_first=st.booleans(),
     seed=st.integers(0, 2**31),
 )
 @settings(deadline=None, max_examples=80)
 def test_blocks_of_any_size_are_the_softmax(
-    shape: tuple[int, ...], masked: tuple[int, ...] | None, budget: int, keys_first: bool, seed: int
+    shape: tuple[int, ...], masked: tuple[int, ...] | None, budget: int, seed: int
 ) -> None:
     """In float64 to its rounding: however the heads and queries are divided, and over whichever axes a mask is one."""
     q, k, v = operands(*shape, seed=seed, dtype=torch.float64)
@@ -59,8 +57,8 @@ def test_blocks_of_any_size_are_the_softmax(
         mask = torch.rand(sizes, generator=torch.Generator().manual_seed(seed)) < 0.5
         mask[..., 0] = True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocked, "SCORES", budget)
-        out = blocked_attention(q, k, v, mask_BNLM=mask, keys_first=keys_first)
+        patch.setattr(blocks, "SCORES", budget)
+        out = blocked_attention(q, k, v, mask_BNLM=mask)
     torch.testing.assert_close(out, written_out(q, k, v, mask), rtol=0, atol=1e-13)
 
 
@@ -71,39 +69,35 @@ def test_it_is_as_exact_as_torchs_kernel(shape: tuple[int, ...]) -> None:
         q, k, v = operands(*shape, dtype=dtype)
         wanted = written_out(q, k, v)
         theirs = float((torch_attention(q, k, v) - wanted).square().mean().sqrt())
-        for keys_first in ORDERS:
-            own = float((blocked_attention(q, k, v, keys_first=keys_first) - wanted).square().mean().sqrt())
-            assert own <= factor * theirs
+        own = float((blocked_attention(q, k, v) - wanted).square().mean().sqrt())
+        assert own <= factor * theirs
 
 
-@pytest.mark.parametrize("keys_first", ORDERS)
-def test_buffers_may_hold_anything(keys_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buffers_may_hold_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch fills fresh memory with NaN where asked to be deterministic: none of it reaches the result."""
     q, k, v = operands(2, 3, 50, 33, 8)
-    for module in (blocks, narrow_blocks):
-        monkeypatch.setattr(module, "buffer", Buffer())
+    monkeypatch.setattr(blocks, "buffer", Buffer())
     torch.use_deterministic_algorithms(True)
     try:
         assert torch.empty(3).isnan().all()
-        out = blocked_attention(q, k, v, keys_first=keys_first)
+        out = blocked_attention(q, k, v)
     finally:
         torch.use_deterministic_algorithms(False)
     torch.testing.assert_close(out.double(), written_out(q, k, v), rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("keys_first", ORDERS)
 @pytest.mark.parametrize("factor", [60.0, -60.0, 1e4])
 def test_a_picture_of_large_scores_is_torchs_and_others_are_as_they_were(
-    keys_first: bool, factor: float, caplog: pytest.LogCaptureFixture
+    factor: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of two pictures the first has exponentials that float32 cannot hold, upwards or downwards."""
     q, k, v = operands(2, 3, 40, 30, 8)
-    plain = blocked_attention(q, k, v, keys_first=keys_first)
+    plain = blocked_attention(q, k, v)
     q[0], k[0] = q[0].abs() * factor, k[0].abs()  # all scores of one sign
     blocked._tell_of_large_scores.cache_clear()
     with caplog.at_level(logging.INFO, "diffloom"):
-        out = blocked_attention(q, k, v, keys_first=keys_first)
-        blocked_attention(q, k, v, keys_first=keys_first)
+        out = blocked_attention(q, k, v)
+        blocked_attention(q, k, v)
     assert torch.equal(out[0], torch_attention(q, k, v)[0])
     assert torch.equal(out[1], plain[1])
     assert [record.message for record in caplog.records] == [
@@ -133,62 +127,54 @@ def test_large_values_are_not_lost() -> None:
         )  # the rounding of scores, 70·2⁻²⁴
 
 
-@pytest.mark.parametrize("keys_first", ORDERS)
-def test_pictures_alone_are_bit_for_bit_those_of_a_batch(keys_first: bool) -> None:
+def test_pictures_alone_are_bit_for_bit_those_of_a_batch() -> None:
     q, k, v = operands(3, 4, 100, 77, 8)
-    together = blocked_attention(q, k, v, keys_first=keys_first)
+    together = blocked_attention(q, k, v)
     for row in range(3):
         one = slice(row, row + 1)
-        assert torch.equal(blocked_attention(q[one], k[one], v[one], keys_first=keys_first), together[one])
+        assert torch.equal(blocked_attention(q[one], k[one], v[one]), together[one])
 
 
-@pytest.mark.parametrize("keys_first", ORDERS)
-def test_threads_that_compute_apart_compute_the_same(
-    keys_first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also in inference mode, whose tensors a thread may change only in that mode, and where weights are trained."""
+def test_threads_that_share_the_blocks_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, since each computes with one thread of torch's, as here; also in inference mode, whose tensors a
+    thread may change only in that mode, and where weights are trained."""
     q, k, v = operands(2, 3, 90, 77, 8)
-    plain = blocked_attention(q, k, v, keys_first=keys_first)
-    monkeypatch.setattr(blocked, "APART", 1)
-    monkeypatch.setattr(blocked, "SCORES", 2**11)
+    monkeypatch.setattr(blocks, "SCORES", 2**11)
+    plain = alone(lambda: blocked_attention(q, k, v))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         with torch.inference_mode():
-            apart = blocked_attention(q, k, v, keys_first=keys_first)
+            apart = blocked_attention(q, k, v)
         with torch.no_grad():
-            trained = blocked_attention(q.requires_grad_(), k, v, keys_first=keys_first)
+            trained = blocked_attention(q.requires_grad_(), k, v)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    for out in (apart, trained):
-        torch.testing.assert_close(out, plain, rtol=0, atol=1e-6)
+    assert torch.equal(apart, plain)
+    assert torch.equal(trained, plain)
 
 
-@pytest.mark.parametrize("keys_first", ORDERS)
-def test_what_it_costs(keys_first: bool) -> None:
-    """The products' operations and memory for the results and one block, never for all scores. Narrow heads have one
-    more column, that of the sums, and their operands and results are laid out anew: once, in five operations a block.
-    """
+def test_what_it_costs() -> None:
+    """The products' operations, of one more column, that of the sums; three operations a block; and memory for the
+    results, the sums and the keys of some heads, never for all scores."""
     shape = batch, heads, queries, keys, width = (2, 8, 512, 512, 8)
     q, k, v = operands(*shape)
-    blocked_attention(q, k, v, keys_first=keys_first)
+    blocked_attention(q, k, v)
     with FlopCounterMode(display=False) as counter:
-        blocked_attention(q, k, v, keys_first=keys_first)
-    columns = 2 * width + (1 if keys_first else 0)
-    assert counter.get_total_flops() == 2 * batch * heads * queries * keys * columns
+        blocked_attention(q, k, v)
+    assert counter.get_total_flops() == 2 * batch * heads * queries * keys * (2 * width + 1)
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:
-        blocked_attention(q, k, v, keys_first=keys_first)
+        blocked_attention(q, k, v)
     events = {event.key: event for event in profile.key_averages()}
     taken = sum(event.self_cpu_memory_usage for event in events.values() if event.self_cpu_memory_usage > 0)
-    one, sums = 4 * q.numel(), 4 * batch * heads * queries
-    held = 4 * one + 3 * sums if keys_first else one + sums  # q, v, mixed and the result; ones and sums
-    assert taken <= held + 2**10  # and a few numbers of each picture
-    assert events["aten::exp_"].count == events["aten::bmm"].count / (2 if keys_first else 1)
-    divisions = events["aten::div_"].count if keys_first else events["aten::div"].count
-    assert divisions == (1 if keys_first else events["aten::exp_"].count)
+    assert taken <= 4 * q.numel() + 4 * batch * heads * queries + 2**10  # and a few numbers of each picture
+    some, Q = blocks.block_size(heads, queries, keys)
+    count = batch * heads * queries // (some * Q)
+    assert (events["aten::exp_"].count, events["aten::bmm"].count) == (count, 2 * count)
+    assert events["aten::div_"].count == batch * heads // some
 
 
 def test_a_buffer_is_kept_by_its_thread_and_type_and_grows() -> None:

@@ -14,7 +14,6 @@ from diffloom.nn import CrossAttention, SelfAttention, TokenAttention, attend_wi
 from diffloom.testing import check_component
 from diffloom_attention import SDPA, Auto, Math, chosen, rules
 from diffloom_attention.chosen import chosen_attention, opaque_attention
-from diffloom_attention.rules import rule_of
 
 
 def operands(*shape: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -26,18 +25,20 @@ def operands(*shape: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     ]
 
 
-NARROW, FEW_KEYS, WIDE, SMALL = (
-    (1, 4, 128, 128, 8),
-    (1, 4, 128, 77, 40),
+NARROW, TEXT, WIDE, SMALL, EVEN = (
+    (1, 8, 256, 512, 8),
+    (1, 4, 256, 77, 40),
     (1, 4, 128, 256, 40),
-    (1, 2, 16, 16, 8),
+    (1, 2, 16, 77, 8),
+    (1, 4, 256, 80, 40),
 )
 
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Who was asked, in order."""
+    """Who was asked, in order, of one thread."""
     asked: list[str] = []
+    before = torch.get_num_threads()
 
     def watch(name: str) -> None:
         own = getattr(chosen, name)
@@ -49,9 +50,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
         monkeypatch.setattr(chosen, name, watched)
 
-    watch("blocked_attention")
-    watch("torch_attention")
-    return asked
+    for name in ("blocked_attention", "padded_attention", "torch_attention"):
+        watch(name)
+    torch.set_num_threads(1)
+    yield asked
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("kernel", [Auto, SDPA, Math])
@@ -60,16 +63,32 @@ def test_the_laws(kernel: type) -> None:
 
 
 @pytest.mark.parametrize(
+    "least",
+    [("LEAST_IN_BLOCKS", "LEAST_IN_SHARES"), ("LEAST_FILLED", "LEAST_REST")],
+    ids=["blocks", "filled"],
+)
+def test_the_laws_hold_of_either_form_for_all_it_may_compute(
+    least: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in least:
+        monkeypatch.setattr(rules, name, 1)
+    monkeypatch.setattr(rules, "NARROW", 2**10)
+    monkeypatch.setattr(rules, "FEW_KEYS", 2**10)
+    assert check_component(Auto) == []
+
+
+@pytest.mark.parametrize(
     ("shape", "who"),
     [
         (NARROW, "blocked_attention"),
-        (FEW_KEYS, "blocked_attention"),
+        (TEXT, "padded_attention"),
         (WIDE, "torch_attention"),
         (SMALL, "torch_attention"),
+        (EVEN, "torch_attention"),
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_blocks_where_they_were_measured_to_be_faster(
+def test_each_where_it_was_measured_to_be_faster(
     computed: list[str], shape: tuple[int, ...], who: str, dtype: torch.dtype
 ) -> None:
     q, k, v = operands(*shape, dtype=dtype)
@@ -80,42 +99,50 @@ def test_blocks_where_they_were_measured_to_be_faster(
     torch.testing.assert_close(out.double(), wanted, rtol=0, atol=within)
 
 
-def test_gradients_and_float64_are_torchs(computed: list[str]) -> None:
+def test_gradients_float64_and_numbers_that_are_not_there_are_torchs(computed: list[str]) -> None:
     for index in range(3):
         asking = operands(*NARROW)
         asking[index].requires_grad_()
         assert chosen_attention(*asking).requires_grad
-    chosen_attention(*operands(*NARROW, dtype=torch.float64))
+    for shape in (NARROW, TEXT):
+        chosen_attention(*operands(*shape, dtype=torch.float64))
+        chosen_attention(*(operand.to("meta") for operand in operands(*shape)))
     with FakeTensorMode():
         chosen_attention(*operands(*NARROW))
-    chosen_attention(*(operand.to("meta") for operand in operands(*NARROW)))
-    assert computed == ["torch_attention"] * 6
+    assert computed == ["torch_attention"] * 8
     with torch.no_grad():
         chosen_attention(*asking)
-    assert computed[6:] == ["blocked_attention"]
+    assert computed[8:] == ["blocked_attention"]
 
 
-def test_a_rule_needs_no_other_before_it() -> None:
-    """Every rule is the one found for some shape."""
-    found = {
-        rule_of(torch.Size((1, 8, 1024, width)), torch.Size((1, 8, keys, width)))
-        for width in (8, 40)
-        for keys in (77, 1024)
-    }
-    assert found == {*rules.RULES, None}
+def test_few_keys_are_filled_up_in_training_and_in_plans(computed: list[str]) -> None:
+    asking = [operand.requires_grad_() for operand in operands(*TEXT)]
+    assert chosen_attention(*asking).requires_grad
+    with FakeTensorMode():
+        chosen_attention(*operands(*TEXT))
+    assert computed == ["padded_attention"] * 2
 
 
-@pytest.mark.parametrize("shape", [NARROW, FEW_KEYS])
-def test_compiled_it_is_one_operation(shape: tuple[int, ...]) -> None:
-    """One graph, without a compiler of C++; the layout, too, is the one that the graph was told."""
+def test_several_threads_are_handed_blocks_only_where_there_are_many(computed: list[str]) -> None:
+    q, k, v = operands(1, 4, 2048, 1024, 8)
+    torch.set_num_threads(2)
+    chosen_attention(q, k, v)
+    chosen_attention(q[:, :, :1024], k, v)
+    chosen_attention(*operands(*TEXT))
+    assert computed == ["blocked_attention", "torch_attention", "padded_attention"]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 1024, 1024, 8), TEXT])
+def test_compiled_it_is_one_graph(shape: tuple[int, ...]) -> None:
+    """Blocks as one operation, without a compiler of C++; the layout, too, is the one that the graph was told."""
     q, k, v = operands(*shape)
-    mask = torch.arange(shape[3])[None, None, None] < 50
+    mask = torch.arange(shape[3]).expand(1, 1, 1, -1) < 50
     compiled = torch.compile(chosen_attention, backend="aot_eager", fullgraph=True)
     with torch.no_grad():
         out, plain = compiled(q, k, v, mask_BNLM=mask), chosen_attention(q, k, v, mask_BNLM=mask)
     assert torch.equal(out, plain)
     assert out.stride() == plain.stride()
-    torch.library.opcheck(opaque_attention, (q, k, v, mask, True))
+    torch.library.opcheck(opaque_attention, (q, k, v, mask))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -137,11 +164,11 @@ def test_networks_attend_as_they_did(computed: list[str], masked: bool) -> None:
     prepared = Condition(tokens_BLD=tokens, mask_BL=condition.mask_BL, memory={cross: cross.remember(tokens)})
     of_pixels, of_tokens = SelfAttention(channels=32, heads=4), TokenAttention(channels=32, heads=4)
     torch.nn.init.normal_(of_pixels.out.weight)
-    x_BCHW, x_BLC = torch.randn(2, 32, 12, 12), torch.randn(2, 144, 32)
+    x_BCHW, x_BLC = torch.randn(2, 32, 24, 24), torch.randn(2, 576, 32)
     with torch.no_grad():
         before = of_pixels(x_BCHW), of_tokens(x_BLC), cross(x_BLC, condition), cross(x_BLC, prepared)
         attend_with(torch.nn.ModuleList([of_pixels, of_tokens, cross]), Auto().build())
         after = of_pixels(x_BCHW), of_tokens(x_BLC), cross(x_BLC, condition), cross(x_BLC, prepared)
-    assert computed == ["blocked_attention"] * 4
+    assert computed == ["blocked_attention"] * 2 + ["padded_attention"] * 2
     for old, new in zip(before, after, strict=True):
         torch.testing.assert_close(new, old, rtol=0, atol=5e-6)
