@@ -6,6 +6,7 @@ Legend: B batch, N heads, L queries, M keys, D head width.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -49,10 +50,22 @@ MILLISECONDS = 20
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    """Each shape, in float32 on a CPU, in bfloat16 too on a GPU."""
-    for shape in LARGE if device.type == "cuda" else SMALL:
-        for dtype in (torch.bfloat16, torch.float32) if device.type == "cuda" else (torch.float32,):
-            yield case(shape, dtype, device)
+    """Each shape: on a GPU in bfloat16 and in float32; on a CPU with all threads, and with one, as in each that has rows
+    of its own."""
+    if device.type == "cuda":
+        for shape in LARGE:
+            for dtype in (torch.bfloat16, torch.float32):
+                yield case(shape, dtype, device)
+        return
+    threads = torch.get_num_threads()
+    try:
+        for shape in SMALL:
+            for count in dict.fromkeys((threads, 1)):
+                torch.set_num_threads(count)  # while the case is measured
+                of_shape = case(shape, torch.float32, device)
+                yield of_shape if count > 1 else replace(of_shape, title=f"{of_shape.title}, one thread")
+    finally:
+        torch.set_num_threads(threads)
 
 
 def case(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Case:
