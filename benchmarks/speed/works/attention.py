@@ -50,8 +50,8 @@ MILLISECONDS = 20
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    """Each shape: on a GPU in bfloat16 and in float32; on a CPU with all threads, and with one, as in each that has rows
-    of its own."""
+    """Each shape: on a GPU in bfloat16 and in float32; on a CPU with all threads, and with one, as where each
+    has rows of its own."""
     if device.type == "cuda":
         for shape in LARGE:
             for dtype in (torch.bfloat16, torch.float32):
@@ -62,8 +62,8 @@ def cases(device: torch.device) -> Iterator[Case]:
         for shape in SMALL:
             for count in dict.fromkeys((threads, 1)):
                 torch.set_num_threads(count)  # while the case is measured
-                of_shape = case(shape, torch.float32, device)
-                yield of_shape if count > 1 else replace(of_shape, title=f"{of_shape.title}, one thread")
+                here = case(shape, torch.float32, device)
+                yield here if count > 1 else replace(here, title=f"{here.title}, one thread")
     finally:
         torch.set_num_threads(threads)
 
