@@ -20,7 +20,7 @@ def chosen_attention(
     keys that are filled up. Else torch's kernel."""
     operands = (q_BNLD, k_BNMD, v_BNMD)
     if q_BNLD.device.type == "cpu" and q_BNLD.dtype in DTYPES:
-        if blocks_pay(q_BNLD.shape, k_BNMD.shape, is_alone=_is_alone()) and not (
+        if blocks_pay(q_BNLD.shape, k_BNMD.shape) and not (
             torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
         ):
             if torch.compiler.is_compiling():
@@ -33,11 +33,6 @@ def chosen_attention(
         if filling_pays(q_BNLD.shape, k_BNMD.shape):
             return padded_attention(*operands, mask_BNLM=mask_BNLM)
     return torch_attention(*operands, mask_BNLM=mask_BNLM)
-
-
-def _is_alone() -> bool:
-    """Whether torch computes with one thread. A graph cannot ask, and what is compiled has all threads: no shares."""
-    return not torch.compiler.is_compiling() and torch.get_num_threads() == 1
 
 
 def _as_one_operation(q_BNLD: Tensor, k_BNMD: Tensor, v_BNMD: Tensor, mask_BNLM: Tensor | None) -> Tensor:

@@ -1,6 +1,7 @@
 """When another way is faster than torch's kernel on a CPU. Legend: B batch, N heads, L queries, M keys, D head width.
 
-Both rules look at one picture, which is then computed the same way alone and in a batch.
+Both rules look at one picture, which is then computed the same way alone and in a batch; and at no number of threads:
+what is told holds where torch has one, where each of two has a picture of its own, and where two divide one picture.
 
 Source: `python -m benchmarks.speed attention`, float32 on two cores of an Intel Xeon (Sapphire Rapids), torch 2.13; how
 much faster than torch's kernel, by the clock that shows less of it, the process's or the wall's.
@@ -21,23 +22,21 @@ LEAST_FILLED = 2**16
 """Scores: below, copying the keys may cost what is gained. 8 heads of 256 queries among 77 keys gain 1.9 at width 16
 and 1.1 at 160; of 64 queries 1.35 and 0.85."""
 NARROW = 8
-"""Widest heads to compute in blocks. 1024 queries and keys gain 1.4 at width 8, and 1.05 at 16."""
-LEAST_IN_BLOCKS = 2**20
-"""Scores, for a single thread. 8 narrow heads of 256 queries and keys gain 1.05, of 384 1.2, of 2048 1.5."""
-LEAST_IN_SHARES = 2**23
-"""The same for several threads, which are handed the blocks. 8 narrow heads of 512 queries and keys lose, of 1024 gain
-1.15."""
+"""Widest heads to compute in blocks. By one thread 1024 queries and keys gain 1.5 at width 8, and 1.05 at 16."""
+LEAST_IN_BLOCKS = 2**23
+"""Scores: below, calling torch for a block costs what is gained, where two threads wait for Python's lock in turns. 8
+narrow heads of 1024 queries and keys gain 1.15 to 1.3 by two threads, of 2048 1.45; of 512 they lose, though by one
+thread they gain 1.35."""
 
 
-def blocks_pay(q_BNLD: Size, k_BNMD: Size, *, is_alone: bool) -> bool:
-    """Whether `blocked_attention` is faster, by a thread that is alone or by several: for narrow heads."""
+def blocks_pay(q_BNLD: Size, k_BNMD: Size) -> bool:
+    """Whether `blocked_attention` is faster: for narrow heads."""
     _, heads, queries, width = q_BNLD
-    least = LEAST_IN_BLOCKS if is_alone else LEAST_IN_SHARES
-    return width <= NARROW and heads * queries * k_BNMD[2] >= least
+    return width <= NARROW and heads * queries * k_BNMD[2] >= LEAST_IN_BLOCKS
 
 
 def filling_pays(q_BNLD: Size, k_BNMD: Size) -> bool:
-    """Whether `padded_attention` is faster, with any number of threads: among few keys, a prompt's 77 tokens."""
+    """Whether `padded_attention` is faster: among few keys, a prompt's 77 tokens."""
     _, heads, queries, _ = q_BNLD
     keys = k_BNMD[2]
     return keys <= FEW_KEYS and keys % VECTOR >= LEAST_REST and heads * queries * keys >= LEAST_FILLED
