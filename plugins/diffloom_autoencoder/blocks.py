@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from diffloom.nn import Block, Downsample, Signal, Upsample, doubling, is_plain_conv, zeroed
 from diffloom_autoencoder.extent import WHOLE, Extent
+from diffloom_autoencoder.picture import Picture
 from diffloom_autoencoder.strip_layers import (
     StripConv2d,
     activated,
@@ -56,9 +57,9 @@ class Convolution(nn.Conv2d):
         self.strips = StripConv2d(self)
         return self
 
-    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
+    def in_strips(self, picture: Picture, *, lean: bool) -> Picture:
         """The same, strip by strip."""
-        return Strips(self.strips.of(picture))
+        return picture.made(self.strips.of)
 
 
 class Halving(Downsample):
@@ -68,9 +69,9 @@ class Halving(Downsample):
         """The same, which can compute in strips."""
         return self if is_plain_conv(self.conv) else InOnePiece(self)
 
-    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
+    def in_strips(self, picture: Picture, *, lean: bool) -> Picture:
         """The same, strip by strip."""
-        return Strips(halved(self.conv, picture, edges=self.edges))
+        return picture.made(lambda part: halved(self.conv, part, edges=self.edges))
 
 
 class Doubling(Upsample):
@@ -94,9 +95,11 @@ class Folded(Block):
         out_BCHW: Tensor = self.conv(x_BCHW)
         return out_BCHW
 
-    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
+    def in_strips(self, picture: Picture, *, lean: bool) -> Picture:
         """The same, strip by strip."""
-        return doubled_again(self.conv, picture) if lean else Strips(doubled(self.conv, picture))
+        if lean:
+            return Picture(doubled_again(self.conv, part) for part in picture.parts)
+        return picture.made(lambda part: doubled(self.conv, part))
 
 
 class PlainResidualBlock(Block):
@@ -130,20 +133,27 @@ class PlainResidualBlock(Block):
         self.beside = StripConv2d(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None
         return self
 
-    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
+    def in_strips(self, picture: Picture, *, lean: bool) -> Picture:
         """The same, strip by strip."""
         enter = activated(self.norm1, picture)
         if lean:
-            return self._in_lean_strips(picture, enter)
-        h_strips = self.strips1.of(picture.kept(), enter)
-        if self.beside is not None:
-            # Both at once: where channels become fewer, the two take the place of the picture that they are made of.
-            pairs = list(zip(h_strips, self.beside.of_pixels(picture), strict=True))
-            h, picture = Strips(h for h, _ in pairs), Strips(beside for _, beside in pairs)
-            del pairs
+            return Picture(self._in_lean_strips(part, enter) for part in picture.parts)
+        if self.beside is None:
+            h = picture.kept().made(lambda part: self.strips1.of(part, enter))
         else:
-            h = Strips(h_strips)
-        return Strips(self.strips2.of(h, activated(self.norm2, h), plus=picture))
+            h, picture = self._with_beside(picture, enter, self.beside)
+        leave = activated(self.norm2, h)
+        return h.made(lambda part, plus: self.strips2.of(part, leave, plus=plus), picture)
+
+    def _with_beside(self, picture: Picture, enter: Filling, beside: StripConv2d) -> tuple[Picture, Picture]:
+        """Both at once: where channels become fewer, the two take the place of the picture that they are made of."""
+
+        def both(part: Strips) -> tuple[Strips, Strips]:
+            pairs = list(zip(self.strips1.of(part.kept(), enter), beside.of_pixels(part), strict=True))
+            return Strips(h_BCRW for h_BCRW, _ in pairs), Strips(beside_BCRW for _, beside_BCRW in pairs)
+
+        h_parts, beside_parts = zip(*picture.each(both), strict=True)
+        return Picture(h_parts), Picture(beside_parts)
 
     def _in_lean_strips(self, picture: Strips, enter: Filling) -> Strips:
         """The same with one picture in memory, which the result replaces: the first convolution is computed once to
@@ -153,7 +163,7 @@ class PlainResidualBlock(Block):
         if isinstance(picture, Remade):
             h = Strips(h)
         beside = picture if self.beside is None else self.beside.pixels_later(picture)
-        return Strips(self.strips2.of(h, activated(self.norm2, h), plus=beside))
+        return Strips(self.strips2.of(h, activated(self.norm2, Picture([h])), plus=beside))
 
 
 class Head(Block):
@@ -175,9 +185,10 @@ class Head(Block):
         self.strips = StripConv2d(self.conv)
         return self
 
-    def in_strips(self, picture: Strips, *, lean: bool) -> Strips:
+    def in_strips(self, picture: Picture, *, lean: bool) -> Picture:
         """The same, strip by strip."""
-        return Strips(self.strips.of(picture, activated(self.norm, picture)))
+        enter = activated(self.norm, picture)
+        return picture.made(lambda part: self.strips.of(part, enter))
 
 
 def _are_own(norms: Sequence[nn.Module], convs: Sequence[nn.Module]) -> bool:

@@ -60,6 +60,17 @@ class Stage(nn.Module):
         )
 
     @property
+    def taps(self) -> int:
+        """Multiplications of its convolutions for a pixel of the finer resolution: of a convolution between the two,
+        one pixel in stride² has them.
+        """
+        return sum(
+            conv.weight.numel() // conv.stride[0] ** 2
+            for conv in layers(self)
+            if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+        )
+
+    @property
     def margin(self) -> int:
         """How far a pixel's value is decided, in pixels of the input: one finer pixel for each convolution."""
         finer = max(self.scale, Fraction(1))

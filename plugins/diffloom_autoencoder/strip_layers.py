@@ -6,6 +6,7 @@ Legend: B batch, C channels, H height, W width, R rows of a strip or a window.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from torch.nn import functional
 
 from diffloom.nn import ReadyConv2d, give_back, ready_conv
 from diffloom_autoencoder.moments import Moments
-from diffloom_autoencoder.strips import Filling, Remade, Strips, copied, windows
+from diffloom_autoencoder.picture import Picture
+from diffloom_autoencoder.strips import GIVEN_BACK_STRIPS, Filling, Remade, Strips, copied, windows
 
 
 def layout_of(weight: Tensor) -> torch.memory_format:
@@ -22,9 +24,10 @@ def layout_of(weight: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def activated(norm: nn.GroupNorm, picture: Strips) -> Filling:
+def activated(norm: nn.GroupNorm, picture: Picture) -> Filling:
     """Writes SiLU(norm(rows)), by the moments of the whole picture, which is looked at here."""
-    moments = Moments.together([Moments.of_channels(strip_BCRW) for strip_BCRW in picture])
+    measured = picture.each(lambda part: [Moments.of_channels(strip_BCRW) for strip_BCRW in part])
+    moments = Moments.together([*chain.from_iterable(measured)])
     scale_BC11, shift_BC11 = moments.grouped(norm.num_groups).affine(norm)
 
     def fill(rows_BCRW: Tensor, out_BCRW: Tensor) -> None:
@@ -71,7 +74,7 @@ class StripConv2d(nn.Module):
     ) -> Iterator[Tensor]:
         """What it makes of what `filling` makes of the picture, in the type of its weights; `plus` is added."""
         rows = picture.rows_for(self.widest)
-        for window_BCRW in windows(
+        read = windows(
             picture,
             rows=rows + rows % 2,  # Winograd's way computes two at once
             filling=filling,
@@ -80,10 +83,11 @@ class StripConv2d(nn.Module):
             edges=(self.edge, self.edge),
             layout=self.layout,
             dtype=self._of[0].weight.dtype,
-        ):
+        )
+        for number, window_BCRW in enumerate(read, 1):
             given = (window_BCRW.shape[2] - self.size) // self.stride + 1
             yield self._convolved(window_BCRW, None if plus is None else plus.take(given))
-            if picture.is_large:
+            if picture.is_large and number % GIVEN_BACK_STRIPS == 0:
                 give_back()
 
     def of_pixels(self, picture: Strips) -> Iterator[Tensor]:

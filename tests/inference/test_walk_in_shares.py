@@ -6,6 +6,7 @@ Legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any, ClassVar
 
 import pytest
@@ -156,7 +157,7 @@ def test_threads_draw_what_one_draws(
     small_model: Pipeline, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No row knows of another: to float32's rounding, of which sums over other blocks make some."""
-    monkeypatch.setattr(walk_module, "WORTHWHILE", 0)
+    monkeypatch.setattr(import_module("diffloom.nn.shares"), "WORTHWHILE", 0)
     divided: list[int] = []
 
     def noted(work: Any, items: Sequence[Any]) -> None:

@@ -19,9 +19,9 @@ from diffloom.nn.shares import in_shares, shares
 
 IDLE = 1.25
 """How much longer a batch in shares may take for threads that have a row less than others."""
-WORTHWHILE = 2**34
-"""A network's weights, times pixels, times rows of a share: with less, threads wait for Python's lock as long as they
-would have waited for each other. On two Xeon cores a U-Net of 18 million weights gained from one row of 32×32 on.
+USED = 2
+"""Of weights times pixels, a U-Net multiplies one in so many at most: most weights see fewer pixels. By this measure
+one of 18 million weights gained from one row of 32×32 for each thread on.
 """
 
 
@@ -59,7 +59,8 @@ class WalkNetwork:
             and ready.compute.compiled == "not"
             and not is_observed(ready.module)
         )
-        self._work_of_a_row = pixels * sum(weight.numel() for weight in ready.module.parameters())
+        weights = sum(weight.numel() for weight in ready.module.parameters())
+        self._multiplications = pixels * weights // USED
         self._shares: dict[int, tuple[Condition, bool, list[_Share]]] = {}
         """By the identity of the condition, which is kept so that no other can have it: whether it has rows of its own,
         and its shares."""
@@ -85,9 +86,8 @@ class WalkNetwork:
 
     def _count(self, rows: int) -> int:
         """In how many shares so many rows are computed."""
-        threads = shares() if self._divides else 1
-        is_even = -(-rows // threads) * threads <= IDLE * rows
-        return threads if is_even and self._work_of_a_row * rows >= WORTHWHILE * threads else 1
+        threads = shares(multiplications=self._multiplications * rows) if self._divides else 1
+        return threads if -(-rows // threads) * threads <= IDLE * rows else 1
 
     def __call__(self, x_BCHW: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         """The network's output at `t` under a condition that was prepared."""

@@ -62,9 +62,24 @@ def test_pictures_are_the_same(
     assert "computes 2 at once" in told[0]
 
 
+def test_what_convolutions_make_of_weights_needs_memory_once(
+    scattered: Callable[[nn.Module], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first picture."""
+    ready: Any = prepared(scattered(PART.build(image=ImageInfo(64, 64, 3))), Compute(dtype=torch.float32))
+    decoder, x_BCHW = ready.decoder, torch.randn(3, 4, 5, 5)
+    free = 3 * decoder.held_bytes(5, 5)
+    assert free < 2 * sum(weight.nbytes for weight in decoder.parameters())
+    monkeypatch.setattr(strip_side, "available_bytes", lambda device: free)
+    assert decoder.divided(x_BCHW, rows=None, tile=None)[0] == 1
+    with torch.no_grad():
+        decoder(x_BCHW)
+    assert decoder.divided(x_BCHW, rows=None, tile=None)[0] == 2
+
+
 def _watching(after: Callable[..., Any], seen: list[object]) -> Callable[..., Any]:
     def watched(part: nn.Module, picture: Any, *, lean: bool) -> Any:
-        seen.append("lean" if lean else picture.batch)
+        seen.append("lean" if lean else picture.parts[0].batch)
         return after(part, picture, lean=lean)
 
     return watched
