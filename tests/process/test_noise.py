@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
@@ -57,6 +59,16 @@ def test_bits_are_philox_of_the_key(seed: int, sample: int, step: int, purpose: 
     word = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
     raw = keyed_generator(seed, sample, step, purpose).bit_generator.random_raw(8).tolist()
     assert raw == [bits for n in (1, 2) for bits in philox([n, step, sample, 0], [seed, word])]
+
+
+def test_a_key_is_all_that_is_asked_for() -> None:
+    """No entropy of the system's; and a copy, or what another process was sent, goes on with the same numbers."""
+    generator = keyed_generator(5, 17, 3, "step")
+    assert not isinstance(generator.bit_generator.seed_seq, np.random.SeedSequence)
+    generator.random(3)
+    copies = [copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))]
+    wanted = generator.random(3).tolist()
+    assert [one.random(3).tolist() for one in copies] == [wanted] * 2
 
 
 @pytest.mark.parametrize("bad", [-1, WORD])

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.random.bit_generator import ISeedSequence
 from torch import Tensor
 
 WORD = 2**64
@@ -26,11 +28,27 @@ def _word(purpose: str) -> int:
     return int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
 
 
+class _Key(ISeedSequence):
+    """The key by itself, in the place of a sequence that would make one.
+
+    Given by the argument `key` it is used all the same, but numpy first asks the system for entropy, which takes longer
+    than all the rest.
+    """
+
+    def __init__(self, *words: int) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        """As many words as Philox 4x64 asks for, two."""
+        assert n_words == len(self._words)
+        return np.array(self._words, dtype=dtype)
+
+
 def keyed_generator(seed: int, sample: int, step: int, purpose: str) -> np.random.Generator:
     """numpy's generator standing at (seed, sample, step, purpose). All three numbers are in [0, 2⁶⁴)."""
-    key = np.array([seed, _word(purpose)], dtype=np.uint64)
     counter = np.array([0, step, sample, 0], dtype=np.uint64)  # word 0 counts the draws themselves
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+    key = cast(np.random.SeedSequence, _Key(seed, _word(purpose)))  # numpy's types do not know its interface
+    return np.random.Generator(np.random.Philox(key, counter=counter))
 
 
 @dataclass(frozen=True)
