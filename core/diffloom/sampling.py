@@ -151,7 +151,7 @@ class SamplingPlan:
         )
         pulls = guide(aims, model) if guide else ()
         corrections = [part.build() for part in self.section.corrections]
-        steered = Steered(aims, model, pulls, corrections, levels=questions)
+        steered = Steered(aims, model, pulls, corrections, levels=questions).denoise
         return steered if self.section.clip is None else clipped(steered, self.section.clip)
 
     def _aims(self, *, compares: bool) -> Aims:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -96,3 +98,12 @@ def test_a_prediction_is_asked_once_for_each_level() -> None:
     for level in levels:
         denoise(X, level, Condition())
     assert asked == [level.alpha for level in LEVELS[:-1]]
+
+
+@given(t=st.floats(0, 1000), alpha=st.floats(0, 1), sigma=st.floats(0, 1))
+def test_equal_levels_are_one_key(t: float, alpha: float, sigma: float) -> None:
+    """What is settled for a level is found by another object of the same numbers, and by no level of others."""
+    level, same = Level(t, alpha, sigma), Level(t, alpha, sigma)
+    assert {level: "known"}[same] == "known"
+    assert Level(t + 1, alpha, sigma) not in {level: "known"}
+    assert Level(t, alpha + 1, sigma) not in {level: "known"}

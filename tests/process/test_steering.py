@@ -22,8 +22,10 @@ from diffloom.process import (
     LinearSchedule,
     Model,
     Steered,
+    V,
     View,
     clipped,
+    denoiser,
     shifted,
     under,
 )
@@ -244,6 +246,42 @@ def test_a_shift_keeps_x_t(t: float, scale: float, seed: int) -> None:
     # the two terms are at most 50 · 5 · 100 times larger than their sum where sigma is 0.01
     torch.testing.assert_close(back, x_t, rtol=0, atol=1e-11)
     assert after.variance_BCHW is x0_
+
+
+@dataclass(eq=False)
+class Mixed:
+    """A mixture of the prediction and another, more of it at noisier levels, that notes what it is asked."""
+
+    views: Sequence[View]
+    asked: list[Level] = field(default_factory=list)
+
+    def active(self, level: Level) -> bool:
+        return True
+
+    def weights(self, level: Level, like: Tensor) -> list[Tensor | float]:
+        self.asked.append(level)
+        return [-level.sigma]
+
+    def shift(self, x: Tensor, level: Level, plain: Denoised, seen: Sequence[Denoised]) -> Tensor:
+        raise AssertionError("a mixture is mixed")
+
+
+def test_what_is_mixed_is_settled_in_the_first_step() -> None:
+    """Weights of all levels that are known then, also of those found after guidance was made, are asked for once; of
+    any other when it is met. Oracle: the mixture of outputs, written out.
+    """
+    known, between, late = SCHEDULE.levels([800, 600, 400])[:3]
+    levels, pull = [known], Mixed([View(NULL)])
+    said = denoiser(lambda x, t, condition: torch.tanh(x * condition.class_B.view(-1, 1, 1, 1)), V())
+    denoise = Steered(AIMS, replace(Watched().model, under=under(said)), [pull], levels=levels)
+    levels.append(between)
+    for level in (known, between, late, late, between, known):
+        plain, null = (said(X, level, condition).eps_BCHW for condition in (ASKED, NULL))
+        wanted = plain - level.sigma * (null - plain)
+        torch.testing.assert_close(denoise(X, level).eps_BCHW, wanted, rtol=0, atol=1e-13)
+    assert pull.asked == [known, between, late]
+    denoise(X.float(), known)
+    assert pull.asked[3:] == [known, between], "in another type it may be another tensor"
 
 
 def test_rows_of_a_batch_are_themselves() -> None:

@@ -69,7 +69,10 @@ class Mixing(Protocol):
     """
 
     def weights(self, level: Level, like_BCHW: Tensor) -> Sequence[Tensor | float]:
-        """Of each view: a number, or (B, 1, 1, 1) in the type and place of `like`."""
+        """Of each view: a number, or (B, 1, 1, 1) in the type and place of `like`.
+
+        A function of the level alone: asked once for all levels that are known, before the second step.
+        """
         ...
 
 

@@ -71,8 +71,9 @@ class Denoised:
         cls, x_t_BCHW: Tensor, output_BCHW: Tensor, form: Form, variance_BCHW: Tensor | None = None
     ) -> Denoised:
         """What an output says of x_t, by the form of its prediction at this level."""
-        made = cls(x_t_BCHW, output_BCHW, variance_BCHW)
-        made._form = form
+        made = cls.__new__(cls)
+        made._x_BCHW, made._y_BCHW, made._form = x_t_BCHW, output_BCHW, form
+        made.variance_BCHW = variance_BCHW
         return made
 
     @property
@@ -104,14 +105,13 @@ class Denoised:
     def terms(self, *, x0: float = 0.0, eps: float = 0.0) -> tuple[Term, Term]:
         """The same as terms of a longer sum (`summed`); what cancels, as in a midpoint rule, is 0 and costs nothing."""
         x0_x, x0_y, eps_x, eps_y = self._form
-        of_x, of_y = x0 * x0_x, x0 * x0_y
-        least_x, least_y = abs(of_x) * ROUNDING, abs(of_y) * ROUNDING
-        of_x += eps * eps_x
-        of_y += eps * eps_y
-        return (
-            (0.0 if abs(of_x) < least_x else of_x, self._x_BCHW),
-            (0.0 if abs(of_y) < least_y else of_y, self._y_BCHW),
-        )
+        of_x, of_y, more_x, more_y = x0 * x0_x, x0 * x0_y, eps * eps_x, eps * eps_y
+        sum_x, sum_y = of_x + more_x, of_y + more_y
+        if more_x != 0.0 and abs(sum_x) < abs(of_x) * ROUNDING:
+            sum_x = 0.0
+        if more_y != 0.0 and abs(sum_y) < abs(of_y) * ROUNDING:
+            sum_y = 0.0
+        return (sum_x, self._x_BCHW), (sum_y, self._y_BCHW)
 
     def with_x0(self, x0_BCHW: Tensor, level: Level) -> Denoised:
         """The same with another x₀, and the ε that still makes x_t of it.
@@ -160,12 +160,11 @@ class Denoised:
         """Whether this is what a network said, and not x₀ and ε themselves."""
         return self._form is not THEMSELVES
 
-    def blended(
-        self, x_t_BCHW: Tensor, parts: int, weights: Sequence[Tensor | float], places: Sequence[int]
-    ) -> Denoised:
-        """`led` of the first of several conditions by others of them: what was said is an output (`rows`)."""
+    def blended(self, x_t_BCHW: Tensor, parts: int, views: Sequence[tuple[Tensor | float, int]]) -> Denoised:
+        """`led` of the first of several conditions by others of them, each with its weight: what was said is an output
+        (`rows`)."""
         ys, spread = self._y_BCHW.chunk(parts), self.variance_BCHW
-        output = _led(ys[0], [(weight, ys[place]) for weight, place in zip(weights, places, strict=True)])
+        output = _led(ys[0], [(weight, ys[place]) for weight, place in views])
         return self.said(x_t_BCHW, output, self._form, None if spread is None else spread.chunk(parts)[0])
 
 
@@ -181,12 +180,13 @@ class Tilt:
     """(scale − 1) · ∇ log p(y | x) at (x, level), shaped like x."""
 
 
-def _led(own: Tensor, others: Sequence[tuple[Tensor | float, Tensor]]) -> Tensor:
+def _led(own: Tensor, others: Iterable[tuple[Tensor | float, Tensor]]) -> Tensor:
     """own + Σ weight·(other − own), of one other at least."""
-    (weight, other), *rest = others
-    output = torch.lerp(own, other, weight)
-    for weight, other in rest:
-        if isinstance(weight, Tensor):
+    output = own
+    for weight, other in others:
+        if output is own:
+            output = torch.lerp(own, other, weight)
+        elif isinstance(weight, Tensor):
             output = torch.addcmul(output, weight, other - own)
         else:
             output = torch.add(output, other - own, alpha=weight)
@@ -199,20 +199,27 @@ def mixed(a: float, x: Tensor, b: float = 0.0, y: Tensor = NOTHING) -> Tensor:
         return x if a == 1.0 else torch.add(NOTHING, x, alpha=a)
     if a == 0.0:
         return y if b == 1.0 else torch.add(NOTHING, y, alpha=b)
-    if abs(a - 1.0) < HAIR:  # as x_t in a flow's step: alpha + sigma = 1 up to float64's rounding
+    if -HAIR < a - 1.0 < HAIR:  # as x_t in a flow's step: alpha + sigma = 1 up to float64's rounding
         return torch.add(x, y, alpha=b)
-    if abs(b - 1.0) < HAIR:
+    if -HAIR < b - 1.0 < HAIR:
         return torch.add(y, x, alpha=a)
     return torch.add(NOTHING, x, alpha=a).add_(y, alpha=b)
 
 
 def summed(terms: Iterable[Term]) -> Tensor:
     """The sum of numbers times tensors, a pass for each that is not 0; there is one at least."""
-    counting = [term for term in terms if term[0] != 0.0]
-    if len(counting) == 1:
-        return mixed(*counting[0])
-    (a, x), (b, y), *rest = counting
-    total = mixed(a, x, b, y)  # of two that count: a tensor of its own
-    for weight, value in rest:
-        total.add_(value, alpha=weight)
+    first: Term | None = None
+    total: Tensor | None = None  # of two that count: a tensor of its own
+    for weight, value in terms:
+        if weight == 0.0:
+            continue
+        if total is not None:
+            total.add_(value, alpha=weight)
+        elif first is None:
+            first = weight, value
+        else:
+            total = mixed(*first, weight, value)
+    if total is None:
+        assert first is not None
+        total = mixed(*first)
     return total

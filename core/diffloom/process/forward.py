@@ -4,6 +4,7 @@ Legend: B batch, C channels, H height, W width."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Posterior(NamedTuple):
     """Variance that x_t has over x_s, the effective β of the stride."""
 
     @classmethod
+    @lru_cache(maxsize=1024)  # a walk asks before it begins, and in every step
     def between(cls, current: Level, following: Level) -> Posterior:
         """The posterior at level s (`following`) given x at the noisier level t (`current`), in float64."""
         assert current.alpha * following.sigma < following.alpha * current.sigma, "a step must lose noise"

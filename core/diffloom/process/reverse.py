@@ -44,13 +44,13 @@ def denoiser(
     input. Raises ValueError at the clean level, and for any other shape. `questions` are this prediction's, where
     somebody knows the levels beforehand.
     """
-    asked = Questions(prediction) if questions is None else questions
+    put = (Questions(prediction) if questions is None else questions).put
 
     def denoise(
         x_BCHW: Tensor, level: Level, condition: Condition, estimate_BCHW: Tensor | None = None
     ) -> Denoised:
         shape = x_BCHW.shape
-        question, t_B = asked.put(level, shape[0], x_BCHW.device)
+        question, t_B = put(level, shape[0], x_BCHW.device)
         seen_BCHW = x_BCHW if question.scale_in == 1.0 else mixed(question.scale_in, x_BCHW)
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)

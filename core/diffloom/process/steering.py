@@ -12,9 +12,10 @@ that take the gradient elsewhere. Legend: B batch, C channels, H height, W width
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import chain
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from diffloom.process.denoised import Denoised, Tilt
 from diffloom.process.types import Aims, Estimate, Level, Model
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Look:
     """What is asked of the networks where the same pulls are active: made once for a walk."""
 
@@ -38,8 +39,20 @@ class Look:
     """How many."""
     places: tuple[tuple[int | Callable[[Tensor, Level], Denoised], ...], ...]
     """For each view of each pull which of those conditions it is of, or the denoiser that it looks through."""
-    blend: tuple[int, ...]
-    """Which of them all views are of, where nothing but mixtures of the model's own predictions is wanted."""
+    blends: bool
+    """Whether nothing but mixtures of the model's own predictions is wanted."""
+
+
+class Asked(NamedTuple):
+    """What is asked at one level."""
+
+    look: Look
+    blend: Sequence[tuple[Tensor | float, int]]
+    """Where nothing but mixtures of the model's own predictions is wanted: for each view its weight, and of which of
+    the conditions it is."""
+
+
+NOTHING_ASKED: Mapping[Level, Asked] = {}
 
 
 class Steered:
@@ -52,9 +65,12 @@ class Steered:
         pulls: Sequence[Pull],
         corrections: Sequence[Correct] = (),
         *,
-        levels: Iterable[Level] = (),
+        levels: Collection[Level] = (),
     ) -> None:
-        """`levels` are those of the walk that are known: what is asked at them is made ready now, and nothing else."""
+        """`levels` are those of the walk that are known: what is asked at them is made ready now, and nothing else.
+
+        It may be a collection that grows: what is mixed at those that it has by the first step is settled then.
+        """
         self.pulls = tuple(pulls)
         self.corrections = tuple(corrections)
         self._condition = aims.condition
@@ -64,26 +80,46 @@ class Steered:
         )  # by condition, whatever it is stacked with
         self._denoisers: dict[tuple[int, ...], Callable[[Tensor, Level], Denoised]] = {}
         self._looks: dict[tuple[bool, ...], Look] = {}
-        expected = dict.fromkeys(map(self._active, levels)) or [(True,) * len(self.pulls)]
+        self._levels = levels
+        self._asked: dict[tuple[torch.dtype, torch.device], dict[Level, Asked]] = {}
+        expected = dict.fromkeys(map(self._active, self._levels)) or [(True,) * len(self.pulls)]
         *_, look = map(self._look, expected)
-        self._unsteered = None if self.pulls or self.corrections else look.denoise
+        self.denoise = self._guided if self.pulls or self.corrections else look.denoise
+        """The same, a call less in every step where there is nothing to steer."""
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
         """The guided and corrected prediction."""
-        if self._unsteered is not None:
-            return self._unsteered(x_BCHW, level)
-        active = self._active(level)
-        look = self._looks.get(active) or self._look(active)
+        return self.denoise(x_BCHW, level)
+
+    def _guided(self, x_BCHW: Tensor, level: Level) -> Denoised:
+        known = self._asked.get((x_BCHW.dtype, x_BCHW.device), NOTHING_ASKED).get(level)
+        look, blend = self._newly_asked(x_BCHW, level) if known is None else known
         seen_BCHW = x_BCHW if look.conditions == 1 else torch.cat([x_BCHW] * look.conditions)
         said = look.denoise(seen_BCHW, level)
         if self.corrections:
             return self._steered(look, x_BCHW, level, said)
         if not look.pulls:
             return said
-        if look.blend and said.is_output:
-            weights = [weight for pull in look.pulls for weight in cast(Mixing, pull).weights(level, x_BCHW)]
-            return said.blended(x_BCHW, look.conditions, weights, look.blend)
+        if blend and said.is_output:
+            return said.blended(x_BCHW, look.conditions, blend)
         return self._steered(look, x_BCHW, level, said)
+
+    def _newly_asked(self, x_BCHW: Tensor, level: Level) -> Asked:
+        """That of a level, and with the first of a type and place those of all levels that are known."""
+        place = (x_BCHW.dtype, x_BCHW.device)
+        known = self._asked.setdefault(place, {})
+        for one in (level,) if known else dict.fromkeys((*self._levels, level)):
+            known[one] = self._ask(x_BCHW, one)
+        return known[level]
+
+    def _ask(self, x_BCHW: Tensor, level: Level) -> Asked:
+        active = self._active(level)
+        look = self._looks.get(active) or self._look(active)
+        if not look.blends:
+            return Asked(look, ())
+        weights = [weight for pull in look.pulls for weight in cast(Mixing, pull).weights(level, x_BCHW)]
+        places = cast(Iterable[int], chain.from_iterable(look.places))
+        return Asked(look, list(zip(weights, places, strict=True)))
 
     def _active(self, level: Level) -> tuple[bool, ...]:
         """Which of the pulls are, at a level."""
@@ -128,7 +164,6 @@ class Steered:
         distinct = {id(condition): condition for condition in own}
         row = {key: number for number, key in enumerate(distinct)}
         mixes = tuple(isinstance(pull, Mixing) for pull in pulls)
-        blends = all(mixes) and all(view.through is None for view in views)
         self._looks[active] = Look(
             pulls=pulls,
             mixes=mixes,
@@ -140,7 +175,7 @@ class Steered:
                 )
                 for pull in pulls
             ),
-            blend=tuple(row[id(view.condition)] for view in views) if blends else (),
+            blends=all(mixes) and all(view.through is None for view in views),
         )
         return self._looks[active]
 

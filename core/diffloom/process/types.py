@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from diffloom.inference import Precision
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Level:
     """A noise level, in float64: x_t = alpha·x₀ + sigma·ε."""
 
@@ -28,6 +28,10 @@ class Level:
     """The schedule's time, which the network is shown; that of the clean level, −1, is never shown."""
     alpha: float
     sigma: float
+
+    def __hash__(self) -> int:
+        """Levels are looked up in every step, and seldom two have one sigma."""
+        return hash(self.sigma)
 
     @property
     def is_clean(self) -> bool:
@@ -60,9 +64,8 @@ class Step:
 
     __slots__ = ("_said", "following_BCHW", "index", "level", "next_level", "x_t_BCHW")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
-        *,
         index: int,
         level: Level,
         next_level: Level,
@@ -70,7 +73,10 @@ class Step:
         x0_BCHW: Tensor | Denoised,
         following_BCHW: Tensor,
     ) -> None:
-        """`x0_BCHW` may be what a network said, of which x₀ is made when it is read."""
+        """`x0_BCHW` may be what a network said, of which x₀ is made when it is read.
+
+        Not by keyword alone, as everything else: Python takes twice as long to make an object by keywords.
+        """
         self.index = index
         """0 for the first."""
         self.level = level

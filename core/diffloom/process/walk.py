@@ -43,12 +43,5 @@ class Stepper(ABC):
             move = self.begin(replace(course, noise=noise))
             for index, (level, next_level) in enumerate(pairwise(course.levels)):
                 denoised, following = move(x_BCHW, index)
-                yield Step(
-                    index=index,
-                    level=level,
-                    next_level=next_level,
-                    x_t_BCHW=x_BCHW,
-                    x0_BCHW=denoised,
-                    following_BCHW=following,
-                )
+                yield Step(index, level, next_level, x_BCHW, denoised, following)
                 x_BCHW = following

@@ -73,7 +73,8 @@ def composed_course(
     )
     aims = aims or Aims(condition=Condition(), null=Condition())
     pulls = guidance.build()(aims, model) if guidance else ()
-    steered = Steered(aims, model, pulls, [correction.build() for correction in corrections])
+    mending = [correction.build() for correction in corrections]
+    steered = Steered(aims, model, pulls, mending, levels=questions).denoise
     return Course(
         levels=tuple(levels),
         denoise=steered if clip is None else clipped(steered, clip),
