@@ -9,6 +9,7 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor
@@ -38,26 +39,32 @@ class Multistep(Stepper):
         """The step; all weights are computed now."""
         levels = course.levels
         table = [self.weights(course, index) for index in range(len(levels) - 1)]
-        newest = [self._newest(*pair) for pair in zip(levels[1:], table, strict=True)]
-        kept = {self.remembers: 1.0}
-        past: deque[list[Term]] = deque(maxlen=max(map(len, table)))  # the newest first
+        steps = [
+            (level, self._newest(following, weights), weights)
+            for (level, following), weights in zip(pairwise(levels), table, strict=True)
+        ]
+        kept_x0, kept_eps = (1.0, 0.0) if self.remembers == "x0" else (0.0, 1.0)
+        past: deque[tuple[Term, ...]] = deque(maxlen=max(map(len, table)))  # the newest first
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
-            denoised = course.denoise(x_BCHW, levels[index])
-            terms = [*denoised.terms(**newest[index])]
-            for weight, older in zip(table[index], past, strict=False):
+            level, (x0, eps), weights = steps[index]
+            denoised = course.denoise(x_BCHW, level)
+            terms: tuple[Term, ...] = denoised.terms(x0=x0, eps=eps)
+            for weight, older in zip(weights, past, strict=False):
                 for count, tensor in older:
-                    terms.append((weight * count, tensor))
-            past.appendleft([term for term in denoised.terms(**kept) if term[0] != 0.0])
+                    terms += ((weight * count, tensor),)
+            of_x, of_y = denoised.terms(x0=kept_x0, eps=kept_eps)
+            past.appendleft((of_y,) if of_x[0] == 0.0 else (of_x, of_y))  # ε holds no x_t in memory
             return denoised, summed(terms)
 
         return move
 
-    def _newest(self, next_level: Level, weights: Sequence[float]) -> dict[str, float]:
+    def _newest(self, next_level: Level, weights: Sequence[float]) -> tuple[float, float]:
         """What the step's own x₀ and ε count, once all that is weighed against them is taken off."""
-        counts = {"x0": next_level.alpha, "eps": next_level.sigma}
-        counts[self.remembers] -= math.fsum(weights)
-        return counts
+        less = math.fsum(weights)
+        if self.remembers == "x0":
+            return next_level.alpha - less, next_level.sigma
+        return next_level.alpha, next_level.sigma - less
 
 
 def order_at(

@@ -23,7 +23,7 @@ class DDPM(Stepper):
         posteriors = [Posterior.between(*stride) for stride in strides]
         # eq. 7, with alpha_t·x₀ + sigma_t·ε for its x_t
         means = [
-            {"x0": posterior.x0 + posterior.x_t * level.alpha, "eps": posterior.x_t * level.sigma}
+            (posterior.x0 + posterior.x_t * level.alpha, posterior.x_t * level.sigma)
             for posterior, (level, _) in zip(posteriors, strides, strict=True)
         ]
 
@@ -32,7 +32,8 @@ class DDPM(Stepper):
             denoised = course.denoise(x_BCHW, level)
             std = course.variance.std(level, next_level, denoised)
             if denoised.tilt is None:
-                mean = denoised.combined(**means[index])
+                x0, eps = means[index]
+                mean = denoised.combined(x0=x0, eps=eps)
             else:
                 mean = posteriors[index].mean(x_BCHW, denoised.tilt.x0_BCHW)
                 mean = _tilted(mean, std, denoised.tilt, next_level)

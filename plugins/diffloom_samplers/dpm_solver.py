@@ -33,7 +33,7 @@ class DPMSolver2S(Euler):
         return Look(between(start, landing, self.r1, course), -landing.sigma * expm1(h) / (2 * self.r1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Legs:
     """A step's two points and what counts of the differences of ε there."""
 

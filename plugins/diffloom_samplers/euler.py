@@ -9,7 +9,6 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -20,7 +19,7 @@ from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, mixed
 from diffloom_samplers.fresh_noise import Ancestry, Churn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """A second call within a step, at the point that Euler's method arrives at."""
 
@@ -30,7 +29,7 @@ class Look:
     """How much of the difference between what it says and what the first call said is added."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Leg:
     """One step in constants."""
 
@@ -46,9 +45,9 @@ class Leg:
     """Where the step arrives before its last noise."""
     look: Look | None
     """The second call."""
-    here: Mapping[str, float]
+    here: tuple[float, float]
     """What x₀ and ε of the first call count in the step, or, where the second is at its landing, in what mends it."""
-    ahead: Mapping[str, float]
+    ahead: tuple[float, float]
     """And those of the second."""
     fresh_std: float
     """Of the last noise."""
@@ -82,20 +81,21 @@ class Euler(Stepper):
             if leg.start is not leg.level:
                 x_BCHW = perturbed(mixed(leg.carry, x_BCHW), leg.churn_std, course.noise, index)
             here = course.denoise(x_BCHW, leg.start)
+            x0, eps = leg.here
             if leg.look is None and leg.fresh_std == 0.0:
-                return here, here.combined(**leg.here)
-            terms: tuple[Term, ...] = (
-                here.terms(**leg.here) if leg.look is None else bent(here, leg, leg.look)
-            )
+                return here, here.combined(x0=x0, eps=eps)
+            terms: tuple[Term, ...] = here.terms(x0=x0, eps=eps)
+            if leg.look is not None:
+                terms = bent(here, terms, leg, leg.look)
             if leg.fresh_std != 0.0:
-                terms += ((leg.fresh_std, course.noise(index)),)
+                terms = (*terms, (leg.fresh_std, course.noise(index)))
             return here, summed(terms)
 
-        def bent(here: Denoised, leg: Leg, look: Look) -> tuple[Term, ...]:
+        def bent(here: Denoised, terms: tuple[Term, ...], leg: Leg, look: Look) -> tuple[Term, ...]:
             """Euler's step, and what the second call adds to it."""
             there = straight(here, look.level)
-            ahead = course.denoise(there, look.level)
-            terms = (*here.terms(**leg.here), *ahead.terms(**leg.ahead))
+            x0, eps = leg.ahead
+            terms += course.denoise(there, look.level).terms(x0=x0, eps=eps)
             return ((1.0, there), *terms) if look.level is leg.landing else terms
 
         return move
@@ -105,11 +105,11 @@ class Euler(Stepper):
         landing, fresh_std = self.ancestry.landing(start, next_level)
         first_order = start.alpha == 0 or landing.is_clean
         look = None if first_order else self.look(start, landing, course)
-        here = {"x0": landing.alpha, "eps": landing.sigma}
-        if look is not None:
-            if look.level is landing:  # Euler's step is there already
-                here = dict.fromkeys(here, 0.0)
-            here[self.compares] -= look.gain
+        x0, eps = landing.alpha, landing.sigma
+        if look is not None and look.level is landing:  # Euler's step is there already
+            x0 = eps = 0.0
+        gain = 0.0 if look is None else look.gain
+        ahead = (gain, 0.0) if self.compares == "x0" else (0.0, gain)
         return Leg(
             level=level,
             start=start,
@@ -117,8 +117,8 @@ class Euler(Stepper):
             churn_std=churn_std,
             landing=landing,
             look=look,
-            here=here,
-            ahead={} if look is None else {self.compares: look.gain},
+            here=(x0 - ahead[0], eps - ahead[1]),
+            ahead=ahead,
             fresh_std=fresh_std,
         )
 

@@ -12,7 +12,7 @@ from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, summe
 from diffloom_sde.stride import Stride, kept_at_the_end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """The call within a step."""
 
@@ -45,17 +45,16 @@ class DPMppSDE(Stepper):
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             (level, next_level), stride, look = pairs[index], strides[index], looks[index]
             denoised = course.denoise(x_BCHW, level)
-            terms: list[Term] = []
+            terms: tuple[Term, ...] = ()
+            less = 0.0
             if look is not None:
-                there = summed(
-                    (
-                        *denoised.terms(**look.stride.counts(level)),
-                        *self._fresh(course, look.stride, level, look.level),
-                    )
-                )
-                terms += course.denoise(there, look.level).terms(x0=look.share * stride.gain)
-            less = 0.0 if look is None else look.share * stride.gain
-            terms += denoised.terms(**stride.counts(level, less=less))
+                x0, eps = look.stride.counts(level)
+                way = denoised.terms(x0=x0, eps=eps)
+                there = summed((*way, *self._fresh(course, look.stride, level, look.level)))
+                less = look.share * stride.gain
+                terms = course.denoise(there, look.level).terms(x0=less)
+            x0, eps = stride.counts(level, less=less)
+            terms += denoised.terms(x0=x0, eps=eps)
             return denoised, summed((*terms, *self._fresh(course, stride, level, next_level)))
 
         return move

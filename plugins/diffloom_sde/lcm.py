@@ -28,20 +28,24 @@ class LCM(Stepper):
     def begin(self, course: Course) -> Move:
         """The step. Raises ValueError where boundary scalings would hand x_t back as the answer."""
         strides = tuple(pairwise(course.levels))
-        scalings = [self._scalings(level) for level, _ in strides]
+        answers = [self._answer(*stride) for stride in strides]
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             level, next_level = strides[index]
             denoised = course.denoise(x_BCHW, level)
-            c_skip, c_out = scalings[index]
-            skip, out = c_skip * next_level.alpha, c_out * next_level.alpha
-            # Luo et al. 2023, section 4.1: c_out·x₀ + c_skip·x_t is the answer
-            answer = denoised.terms(x0=out + skip * level.alpha, eps=skip * level.sigma)
+            x0, eps = answers[index]
+            answer = denoised.terms(x0=x0, eps=eps)
             if next_level.is_clean:
                 return denoised, summed(answer)
             return denoised, summed((*answer, (next_level.sigma, course.noise(index))))
 
         return move
+
+    def _answer(self, level: Level, next_level: Level) -> tuple[float, float]:
+        """What x₀ and ε count at the next level in c_out·x₀ + c_skip·x_t, the answer (Luo et al. 2023, section 4.1)."""
+        c_skip, c_out = self._scalings(level)
+        skip, out = c_skip * next_level.alpha, c_out * next_level.alpha
+        return out + skip * level.alpha, skip * level.sigma
 
     def _scalings(self, level: Level) -> tuple[float, float]:
         """c_skip and c_out."""

@@ -6,12 +6,24 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import NamedTuple
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Stepper, summed
+from diffloom.process import Course, Denoised, Level, Move, Stepper, Term, summed
 from diffloom_sde.stride import Stride, kept_at_rate
+
+
+class Planned(NamedTuple):
+    """A step in constants."""
+
+    stride: tuple[Level, Level]
+    counts: tuple[float, float]
+    """Of the step's own x₀ and ε."""
+    weights: Sequence[float]
+    """Of the x₀ 1, 2, … steps ago."""
+    std: float
+    """Of the noise."""
 
 
 class Multistep(Stepper):
@@ -35,24 +47,29 @@ class Multistep(Stepper):
     def begin(self, course: Course) -> Move:
         """The step; all coefficients are computed now."""
         levels = course.levels
-        strides = [Stride.between(*pair, kept=kept_at_rate(*pair, self.eta)) for pair in pairwise(levels)]
-        corrections = [self._correction(levels, index) for index in range(len(strides))]
+        steps = [self._planned(levels, index) for index in range(len(levels) - 1)]
         past: deque[Denoised] = deque(maxlen=self.reach)  # the newest first
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
-            level, next_level = levels[index : index + 2]
-            stride, denoised = strides[index], course.denoise(x_BCHW, level)
-            weights = corrections[index]
-            terms = [*denoised.terms(**stride.counts(level, less=math.fsum(weights)))]
+            (level, next_level), (x0, eps), weights, std = steps[index]
+            denoised = course.denoise(x_BCHW, level)
+            terms: tuple[Term, ...] = denoised.terms(x0=x0, eps=eps)
             for weight, older in zip(weights, past, strict=False):
                 terms += older.terms(x0=weight)
             past.appendleft(denoised)
-            std = self.s_noise * stride.std
             if std > 0:
-                terms.append((std, course.noise.between(level, next_level)))
+                terms += ((std, course.noise.between(level, next_level)),)
             return denoised, summed(terms)
 
         return move
+
+    def _planned(self, levels: Sequence[Level], index: int) -> Planned:
+        """A step."""
+        level, next_level = levels[index : index + 2]
+        stride = Stride.between(level, next_level, kept=kept_at_rate(level, next_level, self.eta))
+        weights = self._correction(levels, index)
+        counts = stride.counts(level, less=math.fsum(weights))
+        return Planned((level, next_level), counts, weights, self.s_noise * stride.std)
 
     def _correction(self, levels: Sequence[Level], index: int) -> Sequence[float]:
         """None in the first step and the last; pure noise has no λ, and what was said of it is not looked back on."""

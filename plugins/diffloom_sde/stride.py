@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from diffloom.process import Level
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stride:
     """x_s = carry·x_t + gain·x₀ + std·z, from the noisier level t to the level s.
 
@@ -32,9 +32,9 @@ class Stride:
             std=next_level.sigma * math.sqrt(1 - kept**2),
         )
 
-    def counts(self, level: Level, *, less: float = 0.0) -> dict[str, float]:
+    def counts(self, level: Level, *, less: float = 0.0) -> tuple[float, float]:
         """What x₀, less so much of it, and ε of the level t count, without noise: alpha_t·x₀ + sigma_t·ε is x_t."""
-        return {"x0": self.gain + self.carry * level.alpha - less, "eps": self.carry * level.sigma}
+        return self.gain + self.carry * level.alpha - less, self.carry * level.sigma
 
 
 def remaining(level: Level, next_level: Level) -> float:
