@@ -19,7 +19,8 @@ of rows and of threads, and with it every row's rounding (of 1024 terms and with
 rows of 77)."""
 
 QUICK = 1.702
-"""x·sigmoid(1.702·x) is OpenAI's GELU (Hendrycks and Gimpel 2016, section 2)."""
+"""x·sigmoid(1.702·x) is OpenAI's GELU (Hendrycks and Gimpel 2016, section 2), and silu(1.702·x) / 1.702: the products
+before and behind it multiply by that for nothing."""
 
 
 def computes_in_place(text: nn.Module) -> bool:
@@ -65,10 +66,11 @@ class Blocks:
         mixed_RD = self._mixed(part.attn.num_heads)
         _multiply(mixed_RD, part.attn.out_proj.weight, out_RO=x_RD.add_(part.attn.out_proj.bias), adds=True)
         wide, narrow = part.mlp.c_fc, part.mlp.c_proj
-        _multiply(part.ln_2(x_RD), wide.weight, out_RO=self._hidden_RW)
+        scale = 1.0 if isinstance(part.mlp.gelu, nn.GELU) else QUICK
+        _multiply(part.ln_2(x_RD), wide.weight, out_RO=self._hidden_RW, scale=scale)
         for some_RW in torch.split(self._hidden_RW, self._step):
-            _activate(some_RW.add_(wide.bias), part.mlp.gelu)
-        _multiply(self._hidden_RW, narrow.weight, out_RO=x_RD.add_(narrow.bias), adds=True)
+            _activate(some_RW.add_(wide.bias, alpha=scale), part.mlp.gelu)
+        _multiply(self._hidden_RW, narrow.weight, out_RO=x_RD.add_(narrow.bias), adds=True, scale=1 / scale)
 
     def _mixed(self, heads: int) -> Tensor:
         """Softmax(q·kᵀ/√(D/H))·v of the queries, keys and values that stand in the buffer: (R, D)."""
@@ -78,18 +80,21 @@ class Blocks:
         return mixed_NHLX.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def _multiply(x_RI: Tensor, weight_OI: Tensor, *, out_RO: Tensor, adds: bool = False) -> None:
-    """out = x·Wᵀ; added to what is there already if it `adds`."""
+def _multiply(
+    x_RI: Tensor, weight_OI: Tensor, *, out_RO: Tensor, adds: bool = False, scale: float = 1.0
+) -> None:
+    """out = scale·x·Wᵀ; added to what is there already if it `adds`."""
     is_cut = x_RI.device.type == "cpu" and x_RI.dtype == torch.float32
     step = LONGEST_SUM if is_cut else x_RI.shape[1]
     for some_RI, some_OI in zip(torch.split(x_RI, step, 1), torch.split(weight_OI, step, 1), strict=True):
-        torch.addmm(out_RO, some_RI, some_OI.t(), beta=int(adds), out=out_RO)
+        torch.addmm(out_RO, some_RI, some_OI.t(), beta=int(adds), alpha=scale, out=out_RO)
         adds = True
 
 
 def _activate(x_RW: Tensor, activation: nn.Module) -> None:
-    """The activation of every number, in its place."""
+    """The activation of every number, in its place; the quick one of numbers that are multiplied by `QUICK`, and so is
+    what it gives."""
     if isinstance(activation, nn.GELU):
         torch.ops.aten.gelu_(x_RW, approximate=activation.approximate)
     else:
-        x_RW.mul_(x_RW.mul(QUICK).sigmoid_())
+        torch.ops.aten.silu_(x_RW)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from diffloom.nn import in_shares
 from diffloom_clip.alike import Alike
 from diffloom_clip.architecture import TextArchitecture
 from diffloom_clip.in_place import Blocks, computes_in_place
@@ -70,7 +71,7 @@ class ClipTower(nn.Module):
         """Open_clip computes it where gradients are wanted, where somebody looks into it and where its blocks are
         unusual; else `Blocks` does, which is the same to rounding."""
         if computes_in_place(self.text):
-            return self._in_place(ids_NL)
+            return self._projected(self._in_place(ids_NL))
         out: dict[str, Any] = self.text.forward_intermediates(  # type: ignore[operator]
             ids_NL,
             indices=[self.block],
@@ -83,12 +84,23 @@ class ClipTower(nn.Module):
         return Reading(tokens_NLD, out["text_features"] if self.pooled else None)
 
     def rows(self, ids_NL: Tensor) -> Reading:
-        """Each row as it is read alone, to the last bit; several at once where that changes none (`Alike`)."""
-        in_place = computes_in_place(self.text)
-        parts = self._alike.groups(self.text, ids_NL) if in_place else torch.split(ids_NL, 1)
-        return Reading.stack([self(part_NL) for part_NL in parts])
+        """Each row as it is read alone, to the last bit; several at once where that changes none (`Alike`), and on a
+        CPU by each of torch's threads its own."""
+        if self._forward_hooks or self._forward_pre_hooks or not computes_in_place(self.text):
+            return Reading.stack([self(row_1L) for row_1L in torch.split(ids_NL, 1)])
+        apart, together = self._alike.groups(self.text, ids_NL)
+        read: dict[int, Reading] = {}
+
+        def in_one_thread(some: Sequence[tuple[int, Sequence[Tensor]]]) -> None:
+            for place, groups in some:
+                read[place] = Reading.stack([self._in_place(group_NL) for group_NL in groups])
+
+        in_shares(in_one_thread, list(enumerate(apart)))
+        parts = [read[place] for place in range(len(apart))]
+        return self._projected(Reading.stack([*parts, *(self._in_place(group_NL) for group_NL in together)]))
 
     def _in_place(self, ids_NL: Tensor) -> Reading:
+        """What is read, but for the projection of pooled vectors."""
         text = cast("Any", self.text)
         x_NLD = text.token_embedding(ids_NL) + text.positional_embedding
         blocks = list(text.transformer.resblocks)
@@ -106,11 +118,16 @@ class ClipTower(nn.Module):
         pooled_ND = open_clip().transformer.text_global_pool(
             text.ln_final(x_NLD), ids_NL, pool_type=text.pool_type, eos_token_id=text.eos_id
         )
-        # A product with the vectors of several rows may sum in another order than with one.
-        pooled_NP = torch.cat(
-            [_projected(text.text_projection, pooled_1D) for pooled_1D in torch.split(pooled_ND, 1)]
-        )
-        return Reading(tokens_NLD, pooled_NP)
+        return Reading(tokens_NLD, pooled_ND)
+
+    def _projected(self, reading: Reading) -> Reading:
+        """A product with the vectors of several rows may sum in another order than with one, and by one thread in
+        another than by all: so each row has its own, by all."""
+        if reading.pooled_NP is None:
+            return reading
+        by = cast("Any", self.text).text_projection
+        rows = [_projected(by, pooled_1D) for pooled_1D in torch.split(reading.pooled_NP, 1)]
+        return Reading(reading.tokens_NLD, torch.cat(rows))
 
     @property
     def device(self) -> torch.device:

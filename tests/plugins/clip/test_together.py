@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diffloom_clip import ClipEncoder, ClipTower, alike
 from diffloom_clip.in_place import Blocks, computes_in_place
+from diffloom_clip.tower import Reading
 
 SMALL = {"width": 16, "heads": 2, "layers": 3, "embed_dim": 12, "context_length": 9}
 LARGE = {"width": 768, "heads": 12, "layers": 2, "embed_dim": 768, "quick_gelu": True}
@@ -63,6 +65,12 @@ def same_bits(one: ClipTower, rows_NL: Tensor) -> bool:
     )
 
 
+def sizes_of(one: ClipTower, rows_NL: Tensor) -> tuple[list[list[int]], list[int]]:
+    """How many rows go together: in each thread apart, and of all threads."""
+    apart, together = one._alike.groups(one.text, rows_NL)
+    return [[len(group_NL) for group_NL in part] for part in apart], [len(group_NL) for group_NL in together]
+
+
 @pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_rows_are_read_as_if_alone(dtype: torch.dtype) -> None:
@@ -88,17 +96,78 @@ def test_where_a_row_would_come_out_otherwise_all_are_read_alone(monkeypatch: py
                 x_NLD[-1] *= 1 + 1e-6
 
     monkeypatch.setattr(alike, "Blocks", Uneven)
-    one, sizes = tower(SMALL), []
-    one.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
-    one.rows(ids(9, 9))
-    assert sizes == [1] * 9
+    assert sizes_of(tower(SMALL), ids(9, 9)) == ([], [1] * 9)
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rows_that_threads_read_apart_are_read_as_if_alone(
+    threads: Callable[[int], None], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is left over, and pooled vectors, whose projection depends on the number of threads."""
+    monkeypatch.setattr(alike, "LEAST_APART", 1)
+    threads(3)
+    one = tower(SMALL).to(dtype)
+    assert sizes_of(one, ids(8, 9))[0] == [[2]] * 3
+    assert same_bits(one, ids(8, 9))
+
+
+@pytest.mark.usefixtures("no_grad")
+def test_a_published_width_is_read_apart_as_if_alone(threads: Callable[[int], None]) -> None:
+    """4 and 4 rows, at the same time, each by a thread in which torch has no other."""
+    threads(2)
+    one, rows_NL = tower({**LARGE, "layers": 1}), ids(9, 77)
+    assert sizes_of(one, rows_NL) == ([[4], [4]], [1])
+    meeting, here = threading.Barrier(2), threading.current_thread()
+    real, readers = one._in_place, []
+
+    def met(ids_NL: Tensor) -> Reading:
+        if threading.current_thread() is not here:
+            meeting.wait(30)
+        readers.append((len(ids_NL), torch.get_num_threads()))
+        return real(ids_NL)
+
+    one._in_place = met
+    together = one.rows(rows_NL)
+    assert readers == [(4, 1), (4, 1), (1, 2)]
+    alone = Reading.stack([one(row_1L) for row_1L in rows_NL.split(1)])
+    assert all(torch.equal(mine, wanted) for mine, wanted in zip(together, alone, strict=True))
+
+
+@pytest.mark.usefixtures("no_grad")
+def test_where_a_thread_would_read_otherwise_all_read_together(
+    threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that rounds in another way with one thread than with two."""
+
+    class Uneven(Blocks):
+        def advance(self, x_NLD: Tensor, block: nn.Module) -> None:
+            super().advance(x_NLD, block)
+            x_NLD *= 1 + 1e-6 * torch.get_num_threads()
+
+    monkeypatch.setattr(alike, "Blocks", Uneven)
+    threads(2)
+    assert sizes_of(tower(SMALL), ids(8, 9)) == ([], [8])
+
+
+@pytest.mark.usefixtures("no_grad")
+def test_few_rows_are_read_by_all_threads_and_so_are_those_that_somebody_counts(
+    threads: Callable[[int], None],
+) -> None:
+    threads(2)
+    one = tower(SMALL)
+    assert sizes_of(one, ids(7, 9)) == ([], [4, 2, 1])
+    with Products() as products:
+        assert sizes_of(one, ids(8, 9)) == ([], [8])
+        one.rows(ids(8, 9))
+    assert products.count > 0
 
 
 @pytest.mark.usefixtures("no_grad")
 def test_what_is_tried_is_tried_once_and_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
     real = alike._tried
-    monkeypatch.setattr(alike, "_tried", lambda text, size: (tried.append(size), real(text, size))[1])
+    monkeypatch.setattr(alike, "_tried", lambda text, size, by: (tried.append(size), real(text, size, by))[1])
     one, state = tower(SMALL), torch.get_rng_state()
     for _ in range(2):
         one.rows(ids(15, 9))
@@ -143,9 +212,10 @@ def test_in_place_is_what_open_clip_computes(change: dict[str, Any], reads: tupl
 
 
 @pytest.mark.usefixtures("no_grad")
-def test_in_half_precision_it_errs_no_more_than_open_clip() -> None:
+@pytest.mark.parametrize("quick_gelu", [False, True])
+def test_in_half_precision_it_errs_no_more_than_open_clip(quick_gelu: bool) -> None:
     """Oracle: float64. Sums into what is added to round once, where open_clip rounds the product first."""
-    one, rows_NL = tower({**SMALL, "width": 64}), ids(8, 9)
+    one, rows_NL = tower({**SMALL, "width": 64, "quick_gelu": quick_gelu}), ids(8, 9)
     exact, half = one.double()(rows_NL).tokens_NLD, one.bfloat16()
     with torch.enable_grad():
         theirs = half(rows_NL).tokens_NLD
@@ -200,7 +270,7 @@ class Products(TorchDispatchMode):
 @pytest.mark.usefixtures("no_grad")
 def test_a_group_costs_the_products_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four for a block, into what is there; what is computed is in proportion to the rows."""
-    monkeypatch.setattr(alike, "_tried", lambda text, size: True)
+    monkeypatch.setattr(alike, "_tried", lambda text, size, threads: True)
     one, flops = tower(SMALL, pooled=False), []
     for rows in (1, 8):
         rows_NL = ids(rows, 9)
