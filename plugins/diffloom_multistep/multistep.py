@@ -44,7 +44,7 @@ class Multistep(Stepper):
             for (level, following), weights in zip(pairwise(levels), table, strict=True)
         ]
         kept_x0, kept_eps = (1.0, 0.0) if self.remembers == "x0" else (0.0, 1.0)
-        past: deque[tuple[Term, ...]] = deque(maxlen=max(map(len, table)))  # the newest first
+        past: deque[list[Term]] = deque(maxlen=max(map(len, table)))  # the newest first
 
         def move(x_BCHW: Tensor, index: int) -> tuple[Denoised, Tensor]:
             level, (x0, eps), weights = steps[index]
@@ -53,8 +53,8 @@ class Multistep(Stepper):
             for weight, older in zip(weights, past, strict=False):
                 for count, tensor in older:
                     terms += ((weight * count, tensor),)
-            of_x, of_y = denoised.terms(x0=kept_x0, eps=kept_eps)
-            past.appendleft((of_y,) if of_x[0] == 0.0 else (of_x, of_y))  # ε holds no x_t in memory
+            kept = denoised.terms(x0=kept_x0, eps=kept_eps)
+            past.appendleft([term for term in kept if term[0] != 0.0])  # who counts nothing is not held
             return denoised, summed(terms)
 
         return move

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper, Tilt, perturbed
+from diffloom.process import Course, Denoised, Level, Move, Posterior, Stepper, Tilt, perturbed, summed
 
 
 class DDPM(Stepper):
@@ -31,13 +31,14 @@ class DDPM(Stepper):
             level, next_level = strides[index]
             denoised = course.denoise(x_BCHW, level)
             std = course.variance.std(level, next_level, denoised)
-            if denoised.tilt is None:
-                x0, eps = means[index]
-                mean = denoised.combined(x0=x0, eps=eps)
-            else:
+            if denoised.tilt is not None:
                 mean = posteriors[index].mean(x_BCHW, denoised.tilt.x0_BCHW)
                 mean = _tilted(mean, std, denoised.tilt, next_level)
-            return denoised, perturbed(mean, std, course.noise, index)
+                return denoised, perturbed(mean, std, course.noise, index)
+            x0, eps = means[index]
+            if isinstance(std, float) and std > 0:  # one sum: the mean need not exist by itself
+                return denoised, summed((*denoised.terms(x0=x0, eps=eps), (std, course.noise(index))))
+            return denoised, perturbed(denoised.combined(x0=x0, eps=eps), std, course.noise, index)
 
         return move
 

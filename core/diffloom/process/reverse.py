@@ -55,7 +55,7 @@ def denoiser(
         if estimate_BCHW is not None:
             seen_BCHW = torch.cat([seen_BCHW, estimate_BCHW], 1)
         output = network(seen_BCHW, t_B, condition)
-        if output.dtype != x_BCHW.dtype:  # autocast may have made it half precision
+        if output.dtype is not x_BCHW.dtype:  # autocast may have made it half precision
             output = output.to(x_BCHW.dtype)
         if learned_variance:
             output, variance = _halves(output, x_BCHW)

@@ -200,9 +200,9 @@ FUNCTIONS: dict[str, tuple[Walk, dict[str, Any], int]] = {
     # the walk, the step, the denoiser under its condition, its question (and the level's hash), what was said, the
     # mixture (2), the step's record; the test's own network (3)
     "ddim": (DDIM(), {}, 13),
-    # and what is remembered (1), a sum of more terms (1)
-    "dpmpp_2m": (DPMpp2M(), {}, 15),
-    # the variance, by two levels' hashes, and the noise (2)
+    # and what is remembered (2), a sum of more terms (1)
+    "dpmpp_2m": (DPMpp2M(), {}, 16),
+    # the variance, by two levels' hashes, the noise and a sum of more terms
     "ddpm": (DDPM(), {}, 18),
     # what is asked at this level, by its hash, the outputs mixed (5)
     "ddim guided": (DDIM(), {"guidance": ClassifierFreeGuidance(scale=3.0)}, 20),
