@@ -122,7 +122,31 @@ class SlopedPull(AwayPull):
         return -x * torch.tensor([scale - 1 for scale in self.scales], dtype=x.dtype).view(-1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("component", [Away, Sloped])
+class Mixed(Away):
+    """The same as a mixture; right, or with a mistake in its weights."""
+
+    name = "mixed"
+
+    def build(self) -> Any:
+        return lambda aims, model: (MixedPull(self.scale, self.mistake, aims, model, []),)
+
+
+class MixedPull(AwayPull):
+    asked = 0
+
+    def weights(self, level: Level, like: Tensor) -> list[Tensor | float]:
+        self.asked += 1
+        more = torch.tensor([scale - 1 for scale in self.scales], dtype=like.dtype).view(-1, 1, 1, 1)
+        if self.bug == "weighs by x":
+            more = more * like.std()
+        if self.bug == "weighs less each time":
+            more = more / self.asked
+        if self.bug == "a mixture of another sign":
+            more = -more
+        return [-more]
+
+
+@pytest.mark.parametrize("component", [Away, Sloped, Mixed])
 def test_a_right_guidance_passes(component: type[Away], passes: Callable[..., None]) -> None:
     passes(component, scale=2.0)
 
@@ -159,6 +183,11 @@ def test_a_mistake_in_a_guidance_is_caught(
 
 def test_a_gradient_that_is_not_the_shift_is_caught(caught: Callable[..., None]) -> None:
     caught("shifts_by_its_gradient", Sloped, mistake="sigma instead of its square", scale=2.0)
+
+
+@pytest.mark.parametrize("mistake", ["weighs by x", "weighs less each time", "a mixture of another sign"])
+def test_weights_that_are_not_the_level_s_are_caught(caught: Callable[..., None], mistake: str) -> None:
+    caught("mixes_by_the_level_alone", Mixed, mistake=mistake, scale=2.0)
 
 
 class Softened(Correction):

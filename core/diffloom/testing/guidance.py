@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from diffloom.kinds import Guidance, Guide, ScaledGuidance, Tilting
+from diffloom.kinds import Guidance, Guide, Mixing, ScaledGuidance, Tilting
 from diffloom.process import Denoised, Level, Steered, View
 from diffloom.testing.checks import Check, expect, expect_close
 from diffloom.testing.guided_model import OTHERS, Scene, walk_levels
@@ -204,6 +204,31 @@ def shifts_by_its_gradient(component: Guidance) -> None:
             expect_close(shift, wanted, within=1e-10, what="the shift of x0")
 
 
+def mixes_by_the_level_alone(component: Guidance) -> None:
+    """The weights of a pull that mixes make its shift, and are the same for another x and asked in another order: those
+    of a walk are asked for at once.
+    """
+    scene = Scene()
+    for pull in component.build()(scene.aims, scene.model):
+        if not isinstance(pull, Mixing):
+            continue
+        levels = list(filter(pull.active, walk_levels()))
+        first = [pull.weights(level, scene.x_BCHW) for level in levels]
+        again = [pull.weights(level, scene.x_BCHW.exp()) for level in reversed(levels)]
+        for level, weights, others in zip(levels, first, reversed(again), strict=True):
+            for came, wanted in zip(others, weights, strict=True):
+                same = torch.equal(torch.as_tensor(came), torch.as_tensor(wanted))
+                expect(same, f"the weights at alpha {level.alpha:g} to be {weights} for another x", others)
+            plain, seen = scene.predicted(level), [_seen(scene, view, level) for view in pull.views]
+            parts = [
+                weight * (view.x0_BCHW - plain.x0_BCHW) for weight, view in zip(weights, seen, strict=True)
+            ]
+            shift = pull.shift(scene.x_BCHW, level, plain, seen)
+            expect(shift is not None, "a shift where it is active", None)
+            assert shift is not None
+            expect_close(shift, torch.stack(parts).sum(0), within=1e-10, what="the shift its weights make")
+
+
 def _scaled(component: ScaledGuidance, scale: float | tuple[float, ...]) -> ScaledGuidance:
     return component.model_copy(update={"scale": scale})
 
@@ -242,4 +267,5 @@ CHECKS: tuple[Check, ...] = (
     tells_what_it_compares_with,
     tells_what_it_weighs,
     shifts_by_its_gradient,
+    mixes_by_the_level_alone,
 )
