@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import diffusers
@@ -108,19 +109,16 @@ PAIRS = {
 }
 
 
-class Prepared:
-    """A step at a time of walks that are set up, and have taken their first step, before the clock runs."""
+def prepared(walk: Callable[[], Iterator[None]]) -> Callable[[], None]:
+    """A step at a time of walks that are set up, and have taken their first step, before the clock runs.
 
-    def __init__(self, walk: Callable[[], Iterator[Tensor]]) -> None:
-        self._walks = [walk() for _ in range(ROUNDS * WALKS_A_TURN + 3)]
-        for begun in self._walks:
-            next(begun)
-        self._now = self._walks.pop()
-
-    def __call__(self) -> None:
-        """Nothing is compared: the peer's x is ours by alpha in places, and tests compare the walks."""
-        while next(self._now, None) is None:
-            self._now = self._walks.pop()
+    Nothing of Python's lies between the clock and a walk. Nothing is compared: the peer's x is ours by alpha in places,
+    and tests compare the walks.
+    """
+    walks = [walk() for _ in range(ROUNDS * WALKS_A_TURN + 3)]
+    for begun in walks:
+        next(begun)
+    return chain.from_iterable(walks).__next__
 
 
 def cases(device: torch.device) -> Iterator[Case]:
@@ -132,8 +130,8 @@ def cases(device: torch.device) -> Iterator[Case]:
     with torch.no_grad():
         for name, pair in PAIRS.items():
             levels = _levels(pair, device)
-            theirs = Prepared(partial(_peer, pair, x, output, noise))
-            own = Prepared(partial(_own, pair, levels, x, output, noise))
+            theirs = prepared(partial(_peer, pair, x, output, noise))
+            own = prepared(partial(_own, pair, levels, x, output, noise))
             bare = partial(_passes, pair.passes, x, output)
             yield Case(
                 f"{name}: a step's arithmetic, {pair.passes} pass{'es' * (pair.passes > 1)}",
@@ -145,7 +143,7 @@ def cases(device: torch.device) -> Iterator[Case]:
         yield from _drawing(device)
 
 
-def _peer(pair: Pair, x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tensor]:
+def _peer(pair: Pair, x: Tensor, output: Tensor, noise: Tensor) -> Iterator[None]:
     """The loop of the peer's pipelines, around a network that knows its answer."""
     scheduler = getattr(diffusers, pair.peer)(**pair.options)
     scheduler.set_timesteps(STEPS, device=x.device)
@@ -161,7 +159,7 @@ def _peer(pair: Pair, x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tens
             said = null + pair.scale * (asked - null)
         x = scheduler.step(said, t, x, return_dict=False)[0]
         if number % pair.calls == 0:
-            yield x
+            yield
 
 
 def _passes(count: int, x: Tensor, output: Tensor) -> None:
@@ -186,7 +184,7 @@ def _levels(pair: Pair, device: torch.device) -> tuple[Level, ...]:
     return (*noisier, CLEAN)
 
 
-def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise: Tensor) -> Iterator[Tensor]:
+def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise: Tensor) -> Iterator[None]:
     """What `sample` composes, around the same network."""
     said = torch.cat([output, output]) if pair.scale else output
     course = composed_course(
@@ -198,8 +196,8 @@ def _own(pair: Pair, levels: tuple[Level, ...], x: Tensor, output: Tensor, noise
         at=pair.at,
         guidance=ClassifierFreeGuidance(scale=pair.scale) if pair.scale else None,
     )
-    for step in pair.walk(x, course):
-        yield step.following_BCHW
+    for _step in pair.walk(x, course):
+        yield
 
 
 def _drawing(device: torch.device) -> Iterator[Case]:
