@@ -27,7 +27,7 @@ class Autoencoder(LatentSpace):
     """Side, in latents, of pictures that need less memory than is usual when they are larger; 64 is usual. With null,
     samples are decoded so where there is too little memory for one at once, and nothing else is. The result is the
     same, up to rounding, and there are no seams. Drawing samples computes in strips anyway, and then twice what it
-    would hold: 1.7 times as long for three quarters of the memory. Elsewhere, and in the tiny autoencoder, windows of
+    would hold: twice as long for two thirds of the memory. Elsewhere, and in the tiny autoencoder, windows of
     this side are computed anew to normalise by the whole picture, which takes three to four times as long.
     """
 

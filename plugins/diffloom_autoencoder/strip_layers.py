@@ -15,7 +15,7 @@ from torch.nn import functional
 from diffloom.nn import ReadyConv2d, give_back, ready_conv
 from diffloom_autoencoder.moments import Moments
 from diffloom_autoencoder.picture import Picture
-from diffloom_autoencoder.strips import GIVEN_BACK_STRIPS, Filling, Remade, Strips, copied, windows
+from diffloom_autoencoder.strips import Filling, Remade, Strips, copied, windows
 
 
 def layout_of(weight: Tensor) -> torch.memory_format:
@@ -87,7 +87,7 @@ class StripConv2d(nn.Module):
         for number, window_BCRW in enumerate(read, 1):
             given = (window_BCRW.shape[2] - self.size) // self.stride + 1
             yield self._convolved(window_BCRW, None if plus is None else plus.take(given))
-            if picture.is_large and number % GIVEN_BACK_STRIPS == 0:
+            if picture.is_due(number):
                 give_back()
 
     def of_pixels(self, picture: Strips) -> Iterator[Tensor]:

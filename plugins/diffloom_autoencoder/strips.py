@@ -20,11 +20,12 @@ time within 3 %, 1 MiB 10 % more.
 """
 OTHER_STRIP_BYTES = 256 * 2**20
 """Of a strip on any other device, where small pieces of work would each wait to be launched."""
-LARGE_BYTES = 32 * 2**20
-"""Of a picture, or part, so large, memory that its strips leave is given back meanwhile."""
-GIVEN_BACK_STRIPS = 12
-"""As often as so many strips are computed. Decoding 512 pixels a side in two threads took 410 MiB where nothing was
-given back, 330 MiB and 5 % more time so, and 290 MiB and 20 % more time strip by strip.
+LARGE_BYTES = 128 * 2**20
+"""Of a picture so large, memory that its strips leave is given back strip by strip."""
+LARGE_PART_BYTES, PART_STRIPS = 32 * 2**20, 6
+"""Of a part so large, every so many strips: a thread takes from the others, too, what they would have used again.
+Decoding 512 pixels a side in two threads took 410 MiB where nothing was given back, 330 MiB and 7 % more time so, and
+290 MiB and 20 % more time strip by strip.
 """
 
 Filling = Callable[[Tensor, Tensor], object]
@@ -60,11 +61,12 @@ class Strips:
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self._strips)
 
-    @property
-    def is_large(self) -> bool:
-        """Whether what its strips leave behind is worth giving back."""
+    def is_due(self, strip: int) -> bool:
+        """Whether what its strips leave behind is worth giving back after the one of this number, the first of 1."""
+        is_part = self.above is not None or self.below is not None
+        large, every = (LARGE_PART_BYTES, PART_STRIPS) if is_part else (LARGE_BYTES, 1)
         numbers = self.batch * self.channels * self.height * self.width
-        return self.device.type == "cpu" and numbers * self.dtype.itemsize >= LARGE_BYTES
+        return self.device.type == "cpu" and numbers * self.dtype.itemsize >= large and strip % every == 0
 
     def rows_for(self, channels: int, *, width: int | None = None) -> int:
         """Rows of a strip of something made of this picture, of so many channels."""
