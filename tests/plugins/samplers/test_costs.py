@@ -10,11 +10,9 @@ Legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -194,47 +192,6 @@ def test_torch_is_asked_for_passes_alone(name: str) -> None:
 def test_guidance_asks_for_the_two_halves_besides() -> None:
     guided = watched(DDIM(), course(guidance=ClassifierFreeGuidance(scale=3.0)))
     assert guided.calls - guided.counted == Counter(split=1)
-
-
-FUNCTIONS: dict[str, tuple[Walk, dict[str, Any], int]] = {
-    # the walk, the step, the denoiser under its condition, its question (and the level's hash), what was said, the
-    # mixture (2), the step's record; the test's own network (3)
-    "ddim": (DDIM(), {}, 13),
-    # and what is remembered (2), a sum of more terms (1)
-    "dpmpp_2m": (DPMpp2M(), {}, 16),
-    # the variance, by two levels' hashes, the noise and a sum of more terms
-    "ddpm": (DDPM(), {}, 18),
-    # what is asked at this level, by its hash, the outputs mixed (5)
-    "ddim guided": (DDIM(), {"guidance": ClassifierFreeGuidance(scale=3.0)}, 20),
-}
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_step_calls_few_functions(name: str) -> None:
-    """Of Python: each takes about as long as a thousand numbers of a pass. No guidance is asked anything again."""
-    walk, options, most = FUNCTIONS[name]
-    called = functions(walk, course(**options))
-    assert len(called) <= most, called
-    assert not [function for function in called if function.startswith(("ClassifierFree", "Strength"))]
-
-
-def functions(walk: Walk, course: Course) -> list[str]:
-    """Python's functions that are called in a step in the middle of the walk."""
-    steps = walk(X, course)
-    for _ in range(6):
-        next(steps)
-    called: list[str] = []
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            called.append(frame.f_code.co_qualname)
-
-    sys.setprofile(note)
-    try:
-        next(steps)
-    finally:
-        sys.setprofile(None)
-    return called
 
 
 GUIDED: dict[str, tuple[dict[str, Any], int]] = {
