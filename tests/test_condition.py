@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -142,3 +144,16 @@ def test_two_owners_of_the_class_are_refused() -> None:
 def test_map_reaches_every_slot() -> None:
     doubled = some(2, set(SHAPES)).map(lambda value: value.double())
     assert {value.dtype for value in doubled.filled().values()} == {torch.float64}
+
+
+@given(slots=filled_slots, times=st.lists(st.floats(0, 1000), min_size=1, max_size=3))
+def test_at_a_time_it_is_the_same_but_for_that(slots: set[str], times: list[float]) -> None:
+    """All of it, its memory too. Oracle: `dataclasses.replace`; what it is made of stays as it was."""
+    condition = replace(some(2, slots), memory={"layer": (torch.ones(2),)})
+    told = condition
+    for time in times:
+        told = told.at(time)
+        wanted = replace(condition, time=time)
+        assert type(told) is Condition
+        assert all(getattr(told, item.name) is getattr(wanted, item.name) for item in fields(Condition))
+    assert condition.time is None

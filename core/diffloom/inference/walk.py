@@ -125,4 +125,4 @@ class WalkNetwork:
         ready = self._ready
         if share.remembering is not None:
             ready = replace(ready, instead=share.remembering.at(self.t))
-        return ready(x_BCHW, t_B, replace(share.condition, time=self.t))
+        return ready(x_BCHW, t_B, share.condition.at(self.t))
