@@ -61,10 +61,9 @@ class Multistep(Stepper):
 
     def _newest(self, next_level: Level, weights: Sequence[float]) -> tuple[float, float]:
         """What the step's own x₀ and ε count, once all that is weighed against them is taken off."""
+        x0, eps = next_level.alpha, next_level.sigma
         less = math.fsum(weights)
-        if self.remembers == "x0":
-            return next_level.alpha - less, next_level.sigma
-        return next_level.alpha, next_level.sigma - less
+        return (x0 - less, eps) if self.remembers == "x0" else (x0, eps - less)
 
 
 def order_at(
