@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from diffloom.kinds import Walk
-from diffloom.process import Course, ScaledLinearSchedule
+from diffloom.process import Course, Posterior, ScaledLinearSchedule
 from diffloom.testing.composed import composed_course
 from diffloom_guidance import ClassifierFreeGuidance
 from diffloom_multistep import DPMpp2M
@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, tuple[Walk, dict[str, Any], int]] = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_step_calls_few_functions(name: str) -> None:
     """Each takes about as long as a thousand numbers of a pass. No guidance is asked anything again."""
+    Posterior.between.cache_clear()  # levels that equal those of another test, but are not they, are compared
     walk, options, most = FUNCTIONS[name]
     outputs = {rows: torch.cat([X] * rows) for rows in (1, 2)}
     course = composed_course(
