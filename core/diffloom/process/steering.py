@@ -84,8 +84,14 @@ class Steered:
         self._asked: dict[tuple[torch.dtype, torch.device], dict[Level, Asked]] = {}
         expected = dict.fromkeys(map(self._active, self._levels)) or [(True,) * len(self.pulls)]
         *_, look = map(self._look, expected)
-        self.denoise = self._guided if self.pulls or self.corrections else look.denoise
-        """The same, a call less in every step where there is nothing to steer."""
+        self._unsteered = None if self.pulls or self.corrections else look.denoise
+
+    @property
+    def denoise(self) -> Callable[[Tensor, Level], Denoised]:
+        """What a call of this calls, for a walk to keep: a call less in every step. This does not keep it itself, or
+        it and its networks would stay until the garbage collector came by.
+        """
+        return self._guided if self._unsteered is None else self._unsteered
 
     def __call__(self, x_BCHW: Tensor, level: Level) -> Denoised:
         """The guided and corrected prediction."""
