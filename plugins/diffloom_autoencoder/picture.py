@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import torch
@@ -58,14 +58,8 @@ class Picture:
 
     def each(self, work: Callable[..., Result], *beside: Picture) -> list[Result]:
         """What `work` makes of every part, and of those beside it, all at the same time."""
-        results: dict[int, Result] = {}
-
-        def do(some: Sequence[tuple[int, tuple[Strips, ...]]]) -> None:
-            for place, parts in some:
-                results[place] = work(*parts)
-
-        in_shares(do, list(enumerate(zip(self.parts, *(other.parts for other in beside), strict=True))))
-        return [results[place] for place in range(len(self.parts))]
+        together = list(zip(self.parts, *(other.parts for other in beside), strict=True))
+        return [*chain.from_iterable(in_shares(lambda some: [work(*parts) for parts in some], together))]
 
     def made(self, make: Callable[..., Iterator[Tensor]], *beside: Picture) -> Picture:
         """The picture that `make` makes of every part, strip by strip; what it reads is let go."""

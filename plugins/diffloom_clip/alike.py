@@ -95,6 +95,5 @@ def _tried(text: nn.Module, size: int, threads: int) -> bool:
         Blocks(block, like_NLD=x_NLD, causal=causal).advance(x_NLD, block)
         return x_NLD
 
-    alone_1LD, found = advanced(1), []
-    in_shares(lambda _: found.append(bool((advanced(size) == alone_1LD).all())), range(threads))
-    return all(found)
+    alone_1LD = advanced(1)
+    return all(in_shares(lambda _: bool((advanced(size) == alone_1LD).all()), range(threads)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -89,15 +90,12 @@ class ClipTower(nn.Module):
         if self._forward_hooks or self._forward_pre_hooks or not computes_in_place(self.text):
             return Reading.stack([self(row_1L) for row_1L in torch.split(ids_NL, 1)])
         apart, together = self._alike.groups(self.text, ids_NL)
-        read: dict[int, Reading] = {}
 
-        def in_one_thread(some: Sequence[tuple[int, Sequence[Tensor]]]) -> None:
-            for place, groups in some:
-                read[place] = Reading.stack([self._in_place(group_NL) for group_NL in groups])
+        def read(groups: Iterable[Tensor]) -> list[Reading]:
+            return [self._in_place(group_NL) for group_NL in groups]
 
-        in_shares(in_one_thread, list(enumerate(apart)))
-        parts = [read[place] for place in range(len(apart))]
-        return self._projected(Reading.stack([*parts, *(self._in_place(group_NL) for group_NL in together)]))
+        parts = in_shares(lambda some: read(chain.from_iterable(some)), apart)
+        return self._projected(Reading.stack([*chain.from_iterable(parts), *read(together)]))
 
     def _in_place(self, ids_NL: Tensor) -> Reading:
         """What is read, but for the projection of pooled vectors."""

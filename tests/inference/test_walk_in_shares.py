@@ -160,9 +160,9 @@ def test_threads_draw_what_one_draws(
     monkeypatch.setattr(import_module("diffloom.nn.shares"), "WORTHWHILE", 0)
     divided: list[int] = []
 
-    def noted(work: Any, items: Sequence[Any]) -> None:
+    def noted(work: Any, items: Sequence[Any]) -> list[Any]:
         divided.append(len(items))
-        in_shares(work, items)
+        return in_shares(work, items)
 
     monkeypatch.setattr(walk_module, "in_shares", noted)
     found = small_model.sample(steps=6, seed=1, **asked).tensor

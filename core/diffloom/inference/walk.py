@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -94,23 +95,10 @@ class WalkNetwork:
         known = self._known(condition, len(x_BCHW))
         if len(known) == 1:
             return self._output(x_BCHW, t_B, known[0])
-        given = list(
-            zip(
-                range(len(known)),
-                x_BCHW.tensor_split(len(known)),
-                t_B.tensor_split(len(known)),
-                known,
-                strict=True,
-            )
-        )
-        outputs = [x_BCHW] * len(known)
-
-        def compute(some: Sequence[tuple[int, Tensor, Tensor, _Share]]) -> None:
-            for place, x, t, share in some:
-                outputs[place] = self._output(x, t, share)
-
-        in_shares(compute, given)
-        return torch.cat(outputs)
+        parts = len(known)
+        given = list(zip(x_BCHW.tensor_split(parts), t_B.tensor_split(parts), known, strict=True))
+        outputs = in_shares(lambda some: [self._output(*part) for part in some], given)
+        return torch.cat([*chain.from_iterable(outputs)])
 
     def _known(self, condition: Condition, rows: int) -> list[_Share]:
         """The condition's shares for so many rows: where it has none of its own, as many as they are divided in."""

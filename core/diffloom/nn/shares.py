@@ -46,23 +46,23 @@ def alone(work: Callable[[], Result]) -> Result:
     return pool.submit(work).result()
 
 
-def in_shares(work: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
-    """Call `work` on consecutive parts of `items` at the same time, in so many threads as there are `shares` or items.
+def in_shares(work: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> list[Result]:
+    """Call `work` on consecutive parts of `items` at the same time, in so many threads as there are `shares` or items;
+    what it returned for each part, in their order.
 
     A thread begins without its caller's modes: it is given those of gradients.
     """
     threads = min(shares(), len(items))
     if threads < 2:
-        work(items)
-        return
+        return [work(items)]
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
-    def do(share: int) -> None:
+    def do(share: int) -> Result:
         with torch.inference_mode(inference), torch.set_grad_enabled(grad):
-            work(items[share * len(items) // threads : (share + 1) * len(items) // threads])
+            return work(items[share * len(items) // threads : (share + 1) * len(items) // threads])
 
-    for _ in _pool(os.getpid(), torch.get_num_threads()).map(do, range(threads)):
-        pass  # whatever a share raised is raised here
+    # whatever a share raised is raised here
+    return list(_pool(os.getpid(), torch.get_num_threads()).map(do, range(threads)))
 
 
 @cache
